@@ -1,0 +1,1 @@
+"""Checks: pure judgements over facts, one concern a file."""

@@ -1,0 +1,1 @@
+"""Remedies: pure planners, and the one applier that executes their changes."""

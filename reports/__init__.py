@@ -1,0 +1,1 @@
+"""Writers: one module per report format; they only read verdicts."""
