@@ -1,0 +1,105 @@
+"""Errors a caller can act on; arguments are data, the sentence is made in `__str__`."""
+
+from __future__ import annotations
+
+
+class GapcheckError(Exception):
+    """Root of every error gapcheck raises on purpose."""
+
+
+class UsageError(GapcheckError):
+    """The command line, the site file or a bundle is not usable: exit 4."""
+
+    def __init__(self, why: str, hint: str = "") -> None:
+        super().__init__(why, hint)
+        self.why = why
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.why}\n  {self.hint}" if self.hint else self.why
+
+
+class SiteError(UsageError):
+    """A site file cannot be used; `path` and `line` (1-based, 0 = whole file) say where."""
+
+    def __init__(self, path: str, line: int, why: str, hint: str = "") -> None:
+        super().__init__(why, hint)
+        self.args = (path, line, why, hint)
+        self.path = path
+        self.line = line
+
+    def __str__(self) -> str:
+        where = f"{self.path}:{self.line}" if self.line else self.path
+        return f"{where}: {super().__str__()}"
+
+
+class BundleError(UsageError):
+    """A bundle is truncated, altered, or of a schema this version does not read."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(why)
+        self.args = (path, why)
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.why}"
+
+
+class Unmeasured(GapcheckError):
+    """A check needs a fact that was not measured: status error, never a pass."""
+
+    def __init__(self, what: str, reason: str, subject: str = "") -> None:
+        super().__init__(what, reason, subject)
+        self.what = what
+        self.reason = reason
+        self.subject = subject
+
+    def __str__(self) -> str:
+        where = f" of {self.subject}" if self.subject else ""
+        return f"{self.what}{where} could not be measured: {self.reason}"
+
+
+class NotApplicable(GapcheckError):
+    """A check has nothing to say about this subject; `reason` is shown."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class CannotPlan(GapcheckError):
+    """A remedy exists, but not for this finding; `reason` says what a person must do."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class CatalogueError(GapcheckError):
+    """The catalogue contradicts itself: a defect of ours or of a third-party check."""
+
+    def __init__(self, check: str, why: str) -> None:
+        super().__init__(check, why)
+        self.check = check
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"{self.check}: {self.why}"
+
+
+class RepairRefused(GapcheckError):
+    """Nothing was written: a target changed, or another run holds the lock: exit 7."""
+
+    def __init__(self, target: str, why: str) -> None:
+        super().__init__(target, why)
+        self.target = target
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"{self.target}: {self.why}; nothing was written there"

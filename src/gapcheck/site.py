@@ -1,0 +1,367 @@
+"""The site file: what the operator says about the site, checked key by key.
+
+A typo is an error with file, line and the allowed keys, never a silent default. Loading is
+in `site_file`; this module is the shape alone.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+from typing import Annotated, Literal
+from urllib.parse import unquote, urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from gapcheck.model import (
+    CLUSTER,
+    DNS,
+    NODES,
+    REGISTRY,
+    RELEASE,
+    SITE,
+    Scope,
+    SubjectId,
+    node_subject,
+    service_subject,
+)
+
+SCHEMES = (
+    "local", "ssh", "docker", "podman", "kubectl", "rootdir", "agent",
+    "paramiko", "lxc", "openshift", "chroot", "ansible", "safe-ssh",
+)  # fmt: skip
+
+
+class Part(BaseModel):
+    """A table of the site file: unknown keys are errors, values never change afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+class Auth(Part):
+    """Credentials by reference only: environment variables, or a file that holds the password."""
+
+    username: str | None = Field(None, description="User name, where it is not a secret.")
+    username_env: str | None = Field(None, description="Environment variable with the user name.")
+    password_env: str | None = Field(None, description="Environment variable with the password.")
+    password_file: str | None = Field(None, description="File whose first line is the password.")
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> Auth:
+        if not (self.username or self.username_env):
+            msg = "needs username or username_env"
+            raise ValueError(msg)
+        if bool(self.password_env) == bool(self.password_file):
+            msg = "needs exactly one of password_env and password_file"
+            raise ValueError(msg)
+        return self
+
+
+class Issuer(Part):
+    """The CA that signs a reissued registry certificate; its key stays on this machine."""
+
+    certificate: str = Field(description="CA certificate (PEM), made if absent.")
+    key: str = Field(description="CA private key (PEM, mode 0600), made if absent.")
+
+
+class Registry(Part):
+    """The private registry."""
+
+    host: str = Field(description="Name as image references write it, without the port.")
+    port: int = Field(443, ge=1, le=65535, description="Port of the registry API.")
+    address: str | None = Field(None, description="Address to dial instead of resolving the name.")
+    ca_file: str | None = Field(
+        None, description="PEM file with the CA that clients are given; absent = system store."
+    )
+    target: str | None = Field(
+        None, description="Hostspec of the machine that holds the registry's files."
+    )
+    certificate: str | None = Field(None, description="Served certificate file on that machine.")
+    key: str | None = Field(None, description="Its private key there.")
+    issuer: Issuer | Literal["external"] | None = Field(
+        None, description="Who reissues: a CA pair here, or `external` (only a CSR is written)."
+    )
+    storage: str | None = Field(None, description="Directory on that machine where images lie.")
+    container: str | None = Field(None, description="Name of the registry's container there.")
+    reload: str = Field(
+        "none", pattern=r"^(none|container|unit:.+)$",
+        description="What loads a new pair: none, container, or unit:NAME.",
+    )  # fmt: skip
+    auth: Auth | None = Field(None, description="Credentials for the API, by reference.")
+    proxy: str | None = Field(None, description="HTTPS proxy for the API; none is used otherwise.")
+    images: tuple[str, ...] = Field((), description="Image references the site needs.")
+    images_from: Literal["release"] | None = Field(
+        None, description="`release`: every image the release renders is needed too."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_port(cls, data: object) -> object:
+        if not isinstance(data, dict) or not isinstance(data.get("host"), str):
+            return data
+        host, port = split_host_port(data["host"].strip())
+        if port is None:
+            return {**data, "host": host}
+        if data.get("port") not in (None, port):
+            msg = f"host says port {port}, port says {data['port']}"
+            raise ValueError(msg)
+        return {**data, "host": host, "port": port}
+
+    @field_validator("host")
+    @classmethod
+    def _host_is_bare(cls, host: str) -> str:
+        if not host or "/" in host or "://" in host or " " in host:
+            msg = f"{host!r} is not a host name or address (no scheme, no path)"
+            raise ValueError(msg)
+        return host
+
+    @field_validator("address")
+    @classmethod
+    def _address_is_ip(cls, address: str | None) -> str | None:
+        return None if address is None else str(ipaddress.ip_address(address.strip("[]")))
+
+    @property
+    def netloc(self) -> str:
+        """host[:port] as an image reference and a certs.d directory write it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == 443 else f"{host}:{self.port}"  # noqa: PLR2004 - HTTPS
+
+
+class Node(Part):
+    """A machine that pulls images."""
+
+    target: str = Field(description="Hostspec: local://, ssh://u@h:p, docker://c, rootdir://DIR.")
+    name: str = Field("", description="Name in reports; default: the host part of the hostspec.")
+    sudo: bool = Field(False, description="Run the probe and repairs by sudo -n.")
+    runtime: Literal["containerd", "docker", "cri-o"] | None = Field(
+        None, description="Container runtime, where the node itself does not show it."
+    )
+    image_root: bool = Field(False, description="An image being baked: no runtime state expected.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, data: object) -> object:
+        data = {"target": data} if isinstance(data, str) else data
+        if isinstance(data, dict) and isinstance(data.get("target"), str):
+            target = normal_hostspec(data["target"].strip())
+            return {**data, "target": target, "name": data.get("name") or hostspec_name(target)}
+        return data
+
+
+class NodesFrom(Part):
+    """Nodes found by asking: the cluster's Node objects, or an Ansible inventory."""
+
+    source: Literal["cluster", "inventory"] = Field(alias="from", description="Where from.")
+    selector: str = Field("", description="Label selector (cluster) or group (inventory).")
+    inventory: str | None = Field(None, description="Inventory file, read as data.")
+    allow_exec: bool = Field(False, description="Allow an executable inventory to be run.")
+    target: str = Field("ssh://{name}", description="Hostspec pattern; {name} and {address}.")
+    sudo: bool = Field(False, description="Run the probe by sudo -n on each.")
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Cluster(Part):
+    """The cluster: a kubeconfig, or a folder of rendered manifests."""
+
+    kubeconfig: str | None = Field(None, description="Path of a kubeconfig file.")
+    context: str | None = Field(None, description="Context in it; default: the current one.")
+    manifests: str | None = Field(None, description="Folder of rendered YAML; fixes edit it.")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Cluster:
+        if bool(self.kubeconfig) == bool(self.manifests):
+            msg = "needs exactly one of kubeconfig and manifests"
+            raise ValueError(msg)
+        return self
+
+
+class SecretRef(Part):
+    """The secret with the registry's CA."""
+
+    name: str = Field("local-registry-cert", description="Name of the secret.")
+    key: str = Field("registry.crt", description="Key in it that holds the CA certificate.")
+
+
+class Release(Part):
+    """The product's Helm release."""
+
+    name: str = Field("coder", description="Release name.")
+    namespace: str = Field("coder", description="Its namespace.")
+    profile: Literal["coder-v1", "coder-v2", "generic"] = Field(
+        "coder-v1", description="Which value keys the chart has."
+    )
+    secret: SecretRef | None = Field(None, description="Secret with the CA that pods mount.")
+    values: tuple[str, ...] = Field((), description="Values files, in the order of -f.")
+    chart: str | None = Field(None, description="Unpacked chart, to judge before an install.")
+
+
+class Dns(Part):
+    """How the registry's name is to be answered."""
+
+    expected: str | None = Field(None, description="Expected address; default registry.address.")
+    resolvers: tuple[str, ...] = Field((), description="DNS servers to ask, address[:port].")
+    pods: bool = Field(True, description="Whether pods must resolve the name too.")
+
+
+class Service(Part):
+    """Another HTTPS service that pods must trust (OIDC, Git)."""
+
+    host: str = Field(description="host[:port].")
+    address: str | None = Field(None, description="Address to dial instead of resolving.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, data: object) -> object:
+        return {"host": data} if isinstance(data, str) else data
+
+    @property
+    def endpoint(self) -> tuple[str, int]:
+        """Host and port, 443 where none is given."""
+        host, port = split_host_port(self.host)
+        return host, port or 443
+
+
+def _duration_s(value: object) -> object:
+    units = {"s": 1, "m": 60, "h": 3600}
+    if isinstance(value, str) and value[-1:] in units and value[:-1].replace(".", "", 1).isdigit():
+        return float(value[:-1]) * units[value[-1]]
+    return value
+
+
+Seconds = Annotated[float, BeforeValidator(_duration_s)]
+
+
+class Policy(Part):
+    """What is good enough, and how far a run may go."""
+
+    min_days_left: int = Field(30, ge=0, description="Renewal window of certificates, days.")
+    min_free_bytes: int = Field(10**10, ge=0, description="Room for images, bytes (10 GB).")
+    max_clock_skew_s: float = Field(60, ge=0, description="Clock difference allowed, seconds.")
+    trust: Literal["registry", "os", "both"] = Field(
+        "registry", description="Where a repair puts the CA: per-registry store, OS store, both."
+    )
+    ca_overlap_days: int = Field(7, ge=0, description="How long an old CA stays beside a new one.")
+    probe_timeout_s: Seconds = Field(20.0, gt=0, description="Deadline of one probe, seconds.")
+    deadline_s: Seconds | None = Field(None, description="Deadline of a whole run, seconds.")
+    max_parallel: int = Field(64, ge=1, le=1024, description="Targets probed at a time.")
+    max_risk: Risk = Field("restart", description="Costliest repair that a fix may do.")
+    certificate_days: int = Field(365, ge=1, le=398, description="Life of a reissued leaf, days.")
+
+
+Risk = Literal["safe", "restart", "outage"]
+Policy.model_rebuild()
+
+
+class Waiver(Part):
+    """A finding that is accepted for a time."""
+
+    check: str = Field(description="Check id.")
+    subject: str = Field("*", description="Subject, as a shell glob.")
+    locus: str = Field("*", description="File, image or object inside it, as a shell glob.")
+    reason: str = Field(min_length=1, description="Why it is accepted.")
+    owner: str = Field("", description="Who accepted it.")
+    until: dt.date = Field(description="Last day it counts, YYYY-MM-DD.")
+
+
+class Site(Part):
+    """The whole site file, version 1."""
+
+    version: Literal[1] = Field(description="Version of this format.")
+    name: str = Field("", description="Name of the site in reports.")
+    registry: Registry = Field(description="The private registry.")
+    nodes: tuple[Node, ...] | NodesFrom = Field((), description="Machines that pull images.")
+    cluster: Cluster | None = Field(None, description="Kubeconfig or folder of manifests.")
+    release: Release | None = Field(None, description="The product's Helm release.")
+    dns: Dns = Field(Dns(), description="Expected answers.")
+    services: tuple[Service, ...] = Field((), description="Other HTTPS services pods must trust.")
+    policy: Policy = Field(Policy(), description="Limits and thresholds.")
+    waivers: tuple[Waiver, ...] = Field((), description="Accepted findings.")
+    phase: Literal["pre", "installed"] = Field(
+        "installed", description="pre: the release is not expected to be there yet."
+    )
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Site:
+        seen: set[str] = set()
+        for node in self.node_list:
+            if node.name in seen:
+                msg = f"two nodes are named {node.name!r}; give one of them another name"
+                raise ValueError(msg)
+            seen.add(node.name)
+        return self
+
+    @property
+    def node_list(self) -> tuple[Node, ...]:
+        """The nodes, () while they are still to be discovered."""
+        return () if isinstance(self.nodes, NodesFrom) else self.nodes
+
+    @property
+    def expected_address(self) -> str | None:
+        """The address every resolver should give for the registry; None = unknown."""
+        return self.dns.expected or self.registry.address
+
+    @property
+    def ca_secret(self) -> SecretRef:
+        """The secret with the CA, the guide's own name where the site says nothing."""
+        return (self.release and self.release.secret) or SecretRef()
+
+    def subjects(self, scope: Scope) -> tuple[SubjectId, ...]:
+        """Every subject of `scope` that this site has; nothing is asked for it."""
+        match scope:
+            case Scope.SITE:
+                return (SITE,)
+            case Scope.REGISTRY:
+                return (REGISTRY,)
+            case Scope.CLUSTER:
+                return (CLUSTER,) if self.cluster else ()
+            case Scope.NODE:
+                return tuple(node_subject(node.name) for node in self.node_list)
+            case Scope.NODES:
+                return (NODES,) if self.nodes else ()
+            case Scope.RELEASE:
+                return (RELEASE,) if self.release else ()
+            case Scope.DNS:
+                return (DNS,)
+            case Scope.SERVICE:
+                return tuple(service_subject(service.host) for service in self.services)
+
+
+def split_host_port(text: str) -> tuple[str, int | None]:
+    """Split host[:port], [v6]:port or a bare IPv6 address; raises ValueError on a bad port."""
+    if text.startswith("["):
+        host, _, rest = text[1:].partition("]")
+        return host, _port(rest[1:]) if rest.startswith(":") else None
+    if text.count(":") == 1:
+        host, _, port = text.partition(":")
+        return host, _port(port)
+    return text, None
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 65536:  # noqa: PLR2004 - 16 bit
+        msg = f"{text!r} is not a port (1 to 65535)"
+        raise ValueError(msg)
+    return int(text)
+
+
+def normal_hostspec(text: str) -> str:
+    """The hostspec as a URL: a bare HOST means ssh://HOST; raises ValueError on another scheme."""
+    if text in ("local", "localhost", "local:"):
+        return "local://"
+    if "://" not in text:
+        return f"ssh://{text}"
+    scheme = text.partition("://")[0]
+    if scheme.removeprefix("sudo+") not in SCHEMES:
+        msg = f"{scheme}:// is not a hostspec; allowed: {', '.join(SCHEMES)}"
+        raise ValueError(msg)
+    return text
+
+
+def hostspec_name(spec: str) -> str:
+    """Default name of a target: the host part, or the last folder of a rootdir."""
+    scheme, _, rest = spec.partition("://")
+    if scheme == "local":
+        return "local"
+    if scheme == "rootdir":
+        return rest.rstrip("/").rpartition("/")[2] or "root"
+    return unquote(urlsplit(f"//{rest}").hostname or rest)

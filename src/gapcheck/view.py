@@ -1,0 +1,138 @@
+"""What a check may look at: one subject's facts, its relatives', the site, the time.
+
+A view is read-only and cheap; everything it gives was measured before judging began. A
+relative that was not measured raises Unmeasured with that relative's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Generic, TypeVar, cast
+
+from gapcheck.errors import Unmeasured
+from gapcheck.fixtures.facts import (
+    ClusterFacts,
+    DnsFacts,
+    FactSet,
+    FileFact,
+    NodeFacts,
+    RegistryFacts,
+    ReleaseFacts,
+    ServiceFacts,
+    SiteFacts,
+    SubjectFacts,
+)
+from gapcheck.model import CLUSTER, DNS, REGISTRY, RELEASE, SITE, SubjectId, node_subject
+from gapcheck.site import Node, Site
+
+F_co = TypeVar("F_co", covariant=True)
+
+
+class View(Generic[F_co]):
+    """One subject as a check sees it. `usable_peers` leaves out peers that are blocked."""
+
+    __slots__ = ("_set", "now", "site", "subject", "usable_peers")
+
+    def __init__(
+        self,
+        subject: SubjectId,
+        facts: FactSet,
+        site: Site,
+        *,
+        now: datetime,
+        usable_peers: frozenset[SubjectId] | None = None,
+    ) -> None:
+        self.subject = subject
+        self._set = facts
+        self.site = site
+        self.now = now
+        self.usable_peers = usable_peers
+
+    @property
+    def facts(self) -> F_co:
+        """This subject's own facts; raises Unmeasured when there are none."""
+        return cast("F_co", self._of(self.subject, "anything"))
+
+    @property
+    def registry(self) -> RegistryFacts:
+        """The registry's facts."""
+        return cast("RegistryFacts", self._of(REGISTRY, "the registry"))
+
+    @property
+    def cluster(self) -> ClusterFacts:
+        """The cluster's facts."""
+        return cast("ClusterFacts", self._of(CLUSTER, "the cluster"))
+
+    @property
+    def release(self) -> ReleaseFacts:
+        """The release's facts."""
+        return cast("ReleaseFacts", self._of(RELEASE, "the release"))
+
+    @property
+    def dns(self) -> DnsFacts:
+        """The facts about name resolution outside the nodes."""
+        return cast("DnsFacts", self._of(DNS, "name resolution"))
+
+    @property
+    def site_facts(self) -> SiteFacts:
+        """The files that the site file names."""
+        return cast("SiteFacts", self._of(SITE, "the site's files"))
+
+    @property
+    def peers(self) -> Mapping[SubjectId, NodeFacts]:
+        """Every measured node that is not blocked, by subject."""
+        return dict(self._peers())
+
+    @property
+    def node(self) -> Node:
+        """The site file's own entry for this node; KeyError for another subject."""
+        by_subject = {node_subject(each.name): each for each in self.site.node_list}
+        return by_subject[self.subject]
+
+    def has(self, subject: SubjectId) -> bool:
+        """Whether `subject` has facts at all."""
+        return subject in self._set.by_subject
+
+    def gap(self, subject: SubjectId) -> str:
+        """Why `subject` was not measured; '' when it was."""
+        return next((gap.reason for gap in self._set.gaps if gap.subject == subject), "")
+
+    def blob(self, digest: str) -> bytes:
+        """Content by its SHA-256; raises Unmeasured when it was not taken along."""
+        try:
+            return self._set.blobs[digest]
+        except KeyError:
+            raise Unmeasured("content", f"blob {digest[:12] or '(none)'} was not taken") from None
+
+    def content(self, file: FileFact) -> bytes:
+        """What was taken of `file`; private keys and passwords are not in it."""
+        return self.blob(file.blob)
+
+    def chain(self, digests: tuple[str, ...]) -> tuple[bytes, ...]:
+        """A served chain's DER certificates."""
+        return tuple(self.blob(each) for each in digests)
+
+    def _of(self, subject: SubjectId, what: str) -> SubjectFacts:
+        found = self._set.by_subject.get(subject)
+        if found is None:
+            reason = self.gap(subject) or "the site file does not name it"
+            raise Unmeasured(what, reason, subject)
+        return found
+
+    def _peers(self) -> Iterator[tuple[SubjectId, NodeFacts]]:
+        for subject, facts in self._set.by_subject.items():
+            if not isinstance(facts, NodeFacts):
+                continue
+            if self.usable_peers is None or subject in self.usable_peers:
+                yield subject, facts
+
+
+NodeView = View[NodeFacts]
+RegistryView = View[RegistryFacts]
+ServiceView = View[ServiceFacts]
+ClusterView = View[ClusterFacts]
+ReleaseView = View[ReleaseFacts]
+DnsView = View[DnsFacts]
+SiteView = View[SiteFacts]
+NodesView = View[None]

@@ -1,0 +1,3 @@
+module gapcheck.test/goclient
+
+go 1.26
