@@ -48,8 +48,10 @@ Content = Literal | Output
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of the changes. `target` is a subject that can be written: node/NAME, registry
-    (the machine of registry.target), cluster (live objects) or site (files of this machine).
+    """Base of the changes.
+
+    `target` is a subject that can be written: node/NAME, registry (the machine of
+    registry.target), cluster (live objects) or site (files of this machine).
     """
 
     target: SubjectId

@@ -108,7 +108,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     locus: str = ""
     severity: Severity | None = None
     because: tuple[CheckId, ...] = ()
-    data: dict[str, str] = {}  # noqa: RUF012 - msgspec copies an empty default per instance
+    data: dict[str, str] = {}
 
 
 class Cause(msgspec.Struct, frozen=True, order=True):

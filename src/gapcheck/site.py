@@ -132,11 +132,11 @@ class Node(Part):
 
     target: str = Field(description="Hostspec: local://, ssh://u@h:p, docker://c, rootdir://DIR.")
     name: str = Field("", description="Name in reports; default: the host part of the hostspec.")
-    sudo: bool = Field(False, description="Run the probe and repairs by sudo -n.")
+    sudo: bool = Field(default=False, description="Run the probe and repairs by sudo -n.")
     runtime: Literal["containerd", "docker", "cri-o"] | None = Field(
         None, description="Container runtime, where the node itself does not show it."
     )
-    image_root: bool = Field(False, description="An image being baked: no runtime state expected.")
+    image_root: bool = Field(default=False, description="An image being baked: no runtime state expected.")
 
     @model_validator(mode="before")
     @classmethod
@@ -154,9 +154,9 @@ class NodesFrom(Part):
     source: Literal["cluster", "inventory"] = Field(alias="from", description="Where from.")
     selector: str = Field("", description="Label selector (cluster) or group (inventory).")
     inventory: str | None = Field(None, description="Inventory file, read as data.")
-    allow_exec: bool = Field(False, description="Allow an executable inventory to be run.")
+    allow_exec: bool = Field(default=False, description="Allow an executable inventory to be run.")
     target: str = Field("ssh://{name}", description="Hostspec pattern; {name} and {address}.")
-    sudo: bool = Field(False, description="Run the probe by sudo -n on each.")
+    sudo: bool = Field(default=False, description="Run the probe by sudo -n on each.")
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
@@ -200,7 +200,7 @@ class Dns(Part):
 
     expected: str | None = Field(None, description="Expected address; default registry.address.")
     resolvers: tuple[str, ...] = Field((), description="DNS servers to ask, address[:port].")
-    pods: bool = Field(True, description="Whether pods must resolve the name too.")
+    pods: bool = Field(default=True, description="Whether pods must resolve the name too.")
 
 
 class Service(Part):
@@ -307,23 +307,17 @@ class Site(Part):
 
     def subjects(self, scope: Scope) -> tuple[SubjectId, ...]:
         """Every subject of `scope` that this site has; nothing is asked for it."""
-        match scope:
-            case Scope.SITE:
-                return (SITE,)
-            case Scope.REGISTRY:
-                return (REGISTRY,)
-            case Scope.CLUSTER:
-                return (CLUSTER,) if self.cluster else ()
-            case Scope.NODE:
-                return tuple(node_subject(node.name) for node in self.node_list)
-            case Scope.NODES:
-                return (NODES,) if self.nodes else ()
-            case Scope.RELEASE:
-                return (RELEASE,) if self.release else ()
-            case Scope.DNS:
-                return (DNS,)
-            case Scope.SERVICE:
-                return tuple(service_subject(service.host) for service in self.services)
+        found: dict[Scope, tuple[SubjectId, ...]] = {
+            Scope.SITE: (SITE,),
+            Scope.REGISTRY: (REGISTRY,),
+            Scope.CLUSTER: (CLUSTER,) if self.cluster else (),
+            Scope.NODE: tuple(node_subject(node.name) for node in self.node_list),
+            Scope.NODES: (NODES,) if self.nodes else (),
+            Scope.RELEASE: (RELEASE,) if self.release else (),
+            Scope.DNS: (DNS,),
+            Scope.SERVICE: tuple(service_subject(service.host) for service in self.services),
+        }
+        return found[scope]
 
 
 def split_host_port(text: str) -> tuple[str, int | None]:

@@ -19,6 +19,8 @@ def test_internal_error_outweighs_a_failed_check() -> None:
     ],
 )
 def test_counts_give_the_documented_code(
-    counts: dict[Status, int], gaps: bool, expected: Exit  # noqa: FBT001 - parametrized
+    counts: dict[Status, int],
+    gaps: bool,
+    expected: Exit,
 ) -> None:
     assert of_counts(counts, gaps=gaps) is expected
