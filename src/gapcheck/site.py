@@ -136,7 +136,9 @@ class Node(Part):
     runtime: Literal["containerd", "docker", "cri-o"] | None = Field(
         None, description="Container runtime, where the node itself does not show it."
     )
-    image_root: bool = Field(default=False, description="An image being baked: no runtime state expected.")
+    image_root: bool = Field(
+        default=False, description="An image being baked: no runtime state expected."
+    )
 
     @model_validator(mode="before")
     @classmethod
