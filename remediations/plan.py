@@ -204,8 +204,9 @@ class PatchObject(Change, frozen=True, kw_only=True, tag="patch-object"):
 class IssueCertificate(Change, frozen=True, kw_only=True, tag="issue-certificate"):
     """Make a leaf (and the CA, where absent): only the specification is here, never a key.
 
-    Outputs are `ca.crt` and `tls.crt`. The leaf's key goes straight to `key_path` on the
-    target over the verified channel. `ca_before_sha256` guards the CA file on this machine.
+    Outputs are `ca.crt` and `tls.crt`. Certificate and key are staged beside their paths on
+    the target, the key over the verified channel; `SwitchCertificate` makes them the served
+    ones. `issuer_certificate` and `issuer_key` are paths on this machine.
     """
 
     certificate_path: str
@@ -215,9 +216,22 @@ class IssueCertificate(Change, frozen=True, kw_only=True, tag="issue-certificate
     days: int
     issuer_certificate: str
     issuer_key: str
+    not_before: str
+
+
+class SwitchCertificate(Change, frozen=True, kw_only=True, tag="switch-certificate"):
+    """Put the pair that `issue` staged in the place of the served one; the old pair is kept."""
+
+    issue: str
+    certificate_path: str
+    key_path: str
     certificate_before_sha256: str | None
     key_before_sha256: str | None
-    not_before: str
+
+    @property
+    def risk(self) -> Risk:
+        """Clients meet another certificate from the next handshake on."""
+        return Risk.RESTART
 
 
 AnyChange = (
@@ -234,6 +248,7 @@ AnyChange = (
     | RestartContainer
     | PatchObject
     | IssueCertificate
+    | SwitchCertificate
 )
 
 

@@ -45,6 +45,18 @@ class BundleError(UsageError):
         return f"{self.path}: {self.why}"
 
 
+class TargetError(GapcheckError):
+    """A target could not be reached, asked or heard in time; a gap, never silence."""
+
+    def __init__(self, hostspec: str, why: str) -> None:
+        super().__init__(hostspec, why)
+        self.hostspec = hostspec
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"{self.hostspec}: {self.why}"
+
+
 class Unmeasured(GapcheckError):
     """A check needs a fact that was not measured: status error, never a pass."""
 

@@ -70,6 +70,11 @@ class Severity(StrEnum):
         """Whether a finding of this severity makes its check fail."""
         return self in (Severity.CRITICAL, Severity.MAJOR)
 
+    @property
+    def rank(self) -> int:
+        """Order of weight, 0 = critical."""
+        return list(Severity).index(self)
+
 
 class Risk(StrEnum):
     """What a repair may cost while it runs."""

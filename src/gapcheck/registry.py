@@ -26,7 +26,7 @@ Planner = Callable[[Finding, "View[Any]"], Iterable["Change"]]
 J = TypeVar("J", bound=Callable[..., Judgement])
 P = TypeVar("P", bound=Callable[..., Iterable[Any]])
 
-FAMILIES = ("CERT", "REG", "NODE", "RUN", "SECRET", "REL", "DNS", "SVC", "SITE", "CLUSTER")
+FAMILIES = ("CERT", "REG", "NODE", "RUN", "SECRET", "REL", "DNS", "SVC", "SITE")
 RELATED: Mapping[Scope, frozenset[Scope]] = {
     Scope.SITE: frozenset(),
     Scope.REGISTRY: frozenset({Scope.SITE, Scope.DNS}),

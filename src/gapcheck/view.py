@@ -94,6 +94,11 @@ class View(Generic[F_co]):
         """Whether `subject` has facts at all."""
         return subject in self._set.by_subject
 
+    @property
+    def has_registry(self) -> bool:
+        """Whether the registry was looked at."""
+        return self.has(REGISTRY)
+
     def gap(self, subject: SubjectId) -> str:
         """Why `subject` was not measured; '' when it was."""
         return next((gap.reason for gap in self._set.gaps if gap.subject == subject), "")
