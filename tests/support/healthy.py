@@ -15,6 +15,7 @@ import msgspec
 from support.certs import NOW, Pair, authority, issue
 
 from gapcheck.engine import Evaluation
+from gapcheck.fixtures import pki
 from gapcheck.fixtures.facts import (
     Absent,
     AuthFact,
@@ -218,7 +219,8 @@ def with_file(
         observed, blobs = file_fact(path, content, **stat)
     else:
         observed = content
-    files = {**facts.by_subject[SubjectId(subject)].files, path: observed}  # type: ignore[union-attr] # the caller names a subject with files
+    subject_facts: Any = facts.by_subject[SubjectId(subject)]
+    files = {**subject_facts.files, path: observed}
     return with_facts(facts, subject, blobs, files=files)
 
 
@@ -244,8 +246,6 @@ def served(facts: FactSet, *chain: Pair) -> FactSet:
 
 
 def _public(pair: Pair) -> str:
-    from gapcheck.fixtures import pki
-
     return pki.read_certificate(pair.der).public_key_sha256
 
 
