@@ -43,6 +43,7 @@ class Evaluation:
         self._memo: dict[tuple[CheckId, SubjectId], Verdict] = {}
         self._subjects = {scope: site.subjects(scope) for scope in Scope}
         self._waivers = _index(site.waivers, now)
+        self._used: set[Waiver] = set()
 
     def subjects(self, check: Check) -> tuple[SubjectId, ...]:
         """The subjects that `check` judges on this site."""
@@ -64,7 +65,22 @@ class Evaluation:
 
     def view(self, subject: SubjectId, usable: frozenset[SubjectId] | None = None) -> View[Any]:
         """`subject` as a check or a planner sees it."""
-        return View(subject, self.facts, self.site, now=self.now, usable_peers=usable)
+        return View(
+            subject,
+            self.facts,
+            self.site,
+            now=self.now,
+            usable_peers=usable,
+            uses=self._accepts_something,
+        )
+
+    def _accepts_something(self, waiver: Waiver) -> bool:
+        check = self.catalogue.checks.get(CheckId(waiver.check))
+        if check is not None and check.scope is not Scope.SITE:
+            for subject in self.subjects(check):
+                if fnmatchcase(subject, waiver.subject):
+                    self.verdict(check.id, subject)
+        return waiver in self._used
 
     def _judge(self, check: Check, subject: SubjectId) -> Verdict:
         blocked, skipped = self._prerequisites(check, subject)
@@ -207,6 +223,7 @@ class Evaluation:
                 kept.append(finding)
             elif match not in used:
                 used.append(match)
+        self._used.update(used)
         return tuple(kept), tuple(used)
 
 

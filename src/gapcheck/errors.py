@@ -20,17 +20,23 @@ class UsageError(GapcheckError):
 
 
 class SiteError(UsageError):
-    """A site file cannot be used; `path` and `line` (1-based, 0 = whole file) say where."""
+    """A site file cannot be used; `path` and `line` (1-based, 0 = whole file) say where.
 
-    def __init__(self, path: str, line: int, why: str, hint: str = "") -> None:
+    `more` are further defects of the same file, each of which is shown on a line of its own.
+    """
+
+    def __init__(
+        self, path: str, line: int, why: str, hint: str = "", more: tuple[SiteError, ...] = ()
+    ) -> None:
         super().__init__(why, hint)
-        self.args = (path, line, why, hint)
+        self.args = (path, line, why, hint, more)
         self.path = path
         self.line = line
+        self.more = more
 
     def __str__(self) -> str:
         where = f"{self.path}:{self.line}" if self.line else self.path
-        return f"{where}: {super().__str__()}"
+        return "\n".join((f"{where}: {super().__str__()}", *map(str, self.more)))
 
 
 class BundleError(UsageError):
@@ -115,3 +121,27 @@ class RepairRefused(GapcheckError):
 
     def __str__(self) -> str:
         return f"{self.target}: {self.why}; nothing was written there"
+
+
+class EditRefused(GapcheckError):
+    """An edit does not apply to a file as it stands; nothing was changed."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(path, why)
+        self.path = path
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.why}"
+
+
+class RepairFailed(GapcheckError):
+    """A change was begun and did not succeed; `why` says what stands there now: exit 7."""
+
+    def __init__(self, target: str, why: str) -> None:
+        super().__init__(target, why)
+        self.target = target
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"{self.target}: {self.why}"

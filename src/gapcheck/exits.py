@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from enum import IntEnum
 
+from gapcheck.errors import GapcheckError, RepairRefused, TargetError, UsageError
 from gapcheck.model import Gap, Status, Verdict
 
 
@@ -34,6 +35,15 @@ PRECEDENCE = (
     Exit.NOTHING,
     Exit.OK,
 )
+
+
+def code_of(error: GapcheckError) -> Exit:
+    """The code that a run ends with when `error` ends it."""
+    if isinstance(error, UsageError):
+        return Exit.USAGE
+    if isinstance(error, RepairRefused):
+        return Exit.REPAIR
+    return Exit.UNMEASURED if isinstance(error, TargetError) else Exit.INTERNAL
 
 
 def worst(codes: Iterable[int]) -> Exit:

@@ -149,10 +149,12 @@ class Catalogue:
 @cache
 def catalogue() -> Catalogue:
     """Discover, validate and order all checks; raises CatalogueError on a contradiction."""
-    for folder in ("checks", "remediations"):
-        package = importlib.import_module(f"gapcheck.{folder}")
-        for found in pkgutil.walk_packages(package.__path__, f"gapcheck.{folder}."):
-            importlib.import_module(found.name)
+    checks = importlib.import_module("gapcheck.checks")
+    for family in pkgutil.iter_modules(checks.__path__):
+        for folder in ("checks", "remediations") if family.ispkg else ():
+            package = importlib.import_module(f"gapcheck.{folder}.{family.name}")
+            for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+                importlib.import_module(found.name)
     return make_catalogue(_pool.checks.values(), _pool.remedies.values())
 
 

@@ -6,7 +6,7 @@ relative that was not measured raises Unmeasured with that relative's name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Generic, TypeVar, cast
 
@@ -23,8 +23,8 @@ from gapcheck.fixtures.facts import (
     SiteFacts,
     SubjectFacts,
 )
-from gapcheck.model import CLUSTER, DNS, REGISTRY, RELEASE, SITE, SubjectId, node_subject
-from gapcheck.site import Node, Site
+from gapcheck.model import CLUSTER, DNS, REGISTRY, RELEASE, SITE, Gap, SubjectId, node_subject
+from gapcheck.site import Node, Site, Waiver
 
 F_co = TypeVar("F_co", covariant=True)
 
@@ -32,7 +32,7 @@ F_co = TypeVar("F_co", covariant=True)
 class View(Generic[F_co]):
     """One subject as a check sees it. `usable_peers` leaves out peers that are blocked."""
 
-    __slots__ = ("_set", "now", "site", "subject", "usable_peers")
+    __slots__ = ("_set", "_uses", "now", "site", "subject", "usable_peers")
 
     def __init__(
         self,
@@ -42,7 +42,9 @@ class View(Generic[F_co]):
         *,
         now: datetime,
         usable_peers: frozenset[SubjectId] | None = None,
+        uses: Callable[[Waiver], bool] | None = None,
     ) -> None:
+        self._uses = uses
         self.subject = subject
         self._set = facts
         self.site = site
@@ -98,6 +100,15 @@ class View(Generic[F_co]):
     def has_registry(self) -> bool:
         """Whether the registry was looked at."""
         return self.has(REGISTRY)
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """Everything that was to be measured and was not."""
+        return self._set.gaps
+
+    def is_used(self, waiver: Waiver) -> bool:
+        """Whether `waiver` accepts a finding of this run."""
+        return self._uses is not None and self._uses(waiver)
 
     def gap(self, subject: SubjectId) -> str:
         """Why `subject` was not measured; '' when it was."""

@@ -1,0 +1,29 @@
+"""The words reports share: one line for a verdict, its reason, a piece of evidence."""
+
+from __future__ import annotations
+
+from gapcheck.model import Evidence, Verdict
+
+
+def headline(verdict: Verdict) -> str:
+    """What is true now, in one line; the count of further findings behind it."""
+    if not verdict.findings:
+        return reason_of(verdict)
+    first, *others = verdict.findings
+    return f"{first.problem} (and {len(others)} more)" if others else first.problem
+
+
+def reason_of(verdict: Verdict) -> str:
+    """Why a verdict is not a plain pass or fail; '' where nothing was said."""
+    return verdict.waived_by or verdict.reason or "; ".join(f.problem for f in verdict.findings)
+
+
+def evidence_line(evidence: Evidence) -> str:
+    """Label, value and where it was read."""
+    where = f" ({evidence.source})" if evidence.source else ""
+    return f"{evidence.label}: {evidence.value}{where}"
+
+
+def counted(number: int, singular: str, plural: str = "") -> str:
+    """A number with its noun: "1 node", "3 nodes"."""
+    return f"{number} {singular if number == 1 else plural or singular + 's'}"

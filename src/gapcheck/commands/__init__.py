@@ -1,0 +1,1 @@
+"""The commands: options parsed, the use case called, the outcome shown."""

@@ -1,0 +1,257 @@
+"""The one use case: measure or read a bundle, judge, repair where asked, record.
+
+Both front ends call this and nothing else; neither judges anything itself.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+import gapcheck
+from gapcheck.engine import Evaluation
+from gapcheck.errors import UsageError
+from gapcheck.exits import Exit, of_verdicts, worst
+from gapcheck.fixtures.facts import FactSet, SiteFacts
+from gapcheck.model import SITE, CheckId, RemedyInfo, Risk, Status, SubjectId, Verdict
+from gapcheck.record import Description, Record, Round, RunInfo
+from gapcheck.registry import Check, catalogue
+from gapcheck.site import Site
+
+if TYPE_CHECKING:
+    from gapcheck.fixtures.gather import Progress
+    from gapcheck.remediations.plan import Plan
+    from gapcheck.site_file import LoadedSite
+
+FrontEnd = Literal["cli", "pytest"]
+
+
+def nobody_watches(done: int, total: int, subject: str) -> None:
+    """Progress that is not shown."""
+
+
+def always(plan: Plan) -> bool:
+    """The flag that asked for repair is the consent."""
+    del plan
+    return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FixOptions:
+    """How far a repair may go. `consent` is shown each round's plan and says whether to do it."""
+
+    max_risk: Risk | None = None
+    with_roots: bool = False
+    consent: Callable[[Plan], bool] = always
+    finished: Callable[[Round], None] = lambda _: None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a front end wants. `select` and `targets` are globs over check ids and subjects."""
+
+    front_end: FrontEnd
+    loaded: LoadedSite | None = None
+    bundle: Path | None = None
+    now: datetime | None = None
+    fix: FixOptions | None = None
+    select: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    fail_on_warn: bool = False
+    progress: Progress = nobody_watches
+
+
+@dataclass(slots=True, kw_only=True)
+class Prepared:
+    """Final facts, ready to be judged, and what a repair did on the way there."""
+
+    request: Request
+    run_id: str
+    started: datetime
+    site: Site
+    facts: FactSet
+    now: datetime
+    rounds: tuple[Round, ...] = ()
+    before: tuple[Verdict, ...] = ()
+    repair: Exit = Exit.OK
+    notes: tuple[str, ...] = ()
+    _evaluation: Evaluation | None = field(default=None, repr=False)
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """The judgement of these facts, made once."""
+        if self._evaluation is None:
+            self._evaluation = Evaluation(self.site, self.facts, catalogue(), now=self.now)
+        return self._evaluation
+
+
+def prepare(request: Request) -> Prepared:
+    """Measure (or read the bundle), and repair where asked, up to the final facts."""
+    started = datetime.now(UTC)
+    run_id = f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    if request.bundle is not None:
+        return _from_bundle(request, run_id, started)
+    if request.loaded is None:
+        raise UsageError("nothing to check", "name a HOST, --site FILE or --bundle FILE")
+    from gapcheck.fixtures.gather import gather
+
+    site, facts = gather(request.loaded, taken_at=started, progress=request.progress)
+    prepared = Prepared(
+        request=request,
+        run_id=run_id,
+        started=started,
+        site=site,
+        facts=facts,
+        now=request.now or started,
+        notes=tuple(f"the site file's key {key} is read by nothing" for key in _unread(facts)),
+    )
+    if request.fix is not None:
+        from gapcheck.repair import repair
+
+        repair(prepared, request.fix)
+    return prepared
+
+
+def _from_bundle(request: Request, run_id: str, started: datetime) -> Prepared:
+    from gapcheck.fixtures.bundle import bundle_site_overrides, read_bundle
+
+    assert request.bundle is not None
+    if request.fix is not None:
+        raise UsageError("a bundle cannot be repaired", "use --site to repair the site itself")
+    site, facts = read_bundle(request.bundle)
+    if request.loaded is not None:
+        site = bundle_site_overrides(site, request.loaded.site)
+    now = request.now or facts.taken_at
+    return Prepared(
+        request=request, run_id=run_id, started=started, site=site, facts=facts, now=now
+    )
+
+
+def _unread(facts: FactSet) -> tuple[str, ...]:
+    found = facts.by_subject.get(SITE)
+    return found.unread_keys if isinstance(found, SiteFacts) else ()
+
+
+def wanted(check: Check, subject: SubjectId, request: Request) -> bool:
+    """Whether `--select` and `--target` let this verdict through."""
+    if request.select and not any(selects(each, check.id) for each in request.select):
+        return False
+    return not request.targets or any(targets(each, subject) for each in request.targets)
+
+
+def selects(pattern: str, check: CheckId) -> bool:
+    """Whether `pattern` (an id, a family or topic in front of it, or a glob) names `check`."""
+    return fnmatchcase(check, pattern) or check.startswith(f"{pattern}-")
+
+
+def targets(pattern: str, subject: SubjectId) -> bool:
+    """Whether `pattern` names `subject`, whole or by the name behind the slash, or as a glob."""
+    return fnmatchcase(subject, pattern) or fnmatchcase(subject.partition("/")[2], pattern)
+
+
+def check_selection(request: Request, site: Site) -> None:
+    """Raise UsageError where `--select` or `--target` names nothing: a typo must not pass."""
+    known = catalogue()
+    for pattern in request.select:
+        if not any(selects(pattern, each) for each in known.checks):
+            raise UsageError(f"--select {pattern}: no such check", "ids: gapcheck list")
+    subjects = {s for check in known.checks.values() for s in site.subjects(check.scope)}
+    for pattern in request.targets:
+        if not any(targets(pattern, subject) for subject in subjects):
+            shown = ", ".join(sorted(subjects)[:10])
+            raise UsageError(f"--target {pattern}: no such subject", f"subjects: {shown}")
+
+
+def judge(prepared: Prepared) -> tuple[Verdict, ...]:
+    """Every verdict that the request asks for, and the roots that explain them."""
+    request, evaluation = prepared.request, prepared.evaluation
+    check_selection(request, prepared.site)
+    if not request.select and not request.targets:
+        return tuple(evaluation.all())
+    kept = [
+        evaluation.verdict(check.id, subject)
+        for check in catalogue().checks.values()
+        for subject in evaluation.subjects(check)
+        if wanted(check, subject, request)
+    ]
+    have = {verdict.cause for verdict in kept}
+    roots = {cause for verdict in kept for cause in verdict.root_causes} - have
+    return (*kept, *(evaluation.verdict(each.check, each.subject) for each in sorted(roots)))
+
+
+def make_record(
+    prepared: Prepared, verdicts: Sequence[Verdict], *, narrowed: bool = False
+) -> Record:
+    """The record of a finished run over `verdicts`; its exit code is in `run.exit`.
+
+    Where the front end or the request `narrowed` what is judged, other subjects' gaps are
+    left out as their verdicts are.
+    """
+    request = prepared.request
+    narrowed = narrowed or bool(request.select or request.targets)
+    marked = tuple(_mark_fixed(verdicts, prepared.before))
+    subjects = {verdict.subject for verdict in marked}
+    gaps = tuple(gap for gap in prepared.facts.gaps if not narrowed or gap.subject in subjects)
+    code = worst([of_verdicts(marked, gaps, fail_on_warn=request.fail_on_warn), prepared.repair])
+    run = RunInfo(
+        id=prepared.run_id,
+        version=gapcheck.__version__,
+        site=prepared.site.name or prepared.site.registry.netloc,
+        front_end=request.front_end,
+        started=prepared.started,
+        finished=datetime.now(UTC),
+        taken_at=prepared.facts.taken_at,
+        now=prepared.now,
+        bundle=str(request.bundle or ""),
+        site_file=str(request.loaded.path) if request.loaded else "",
+        fix=request.fix is not None,
+        exit=code,
+    )
+    return Record(
+        run=run,
+        verdicts=marked,
+        gaps=gaps,
+        notes=prepared.notes,
+        rounds=prepared.rounds,
+        before=prepared.before,
+        catalogue=describe(verdict.check for verdict in marked),
+    )
+
+
+def _mark_fixed(verdicts: Iterable[Verdict], before: Iterable[Verdict]) -> Iterable[Verdict]:
+    was_bad = {each.cause for each in before if each.status in (Status.FAIL, Status.WARN)}
+    for verdict in verdicts:
+        repaired = verdict.status is Status.PASS and verdict.cause in was_bad
+        yield msgspec.structs.replace(verdict, fixed=True) if repaired else verdict
+
+
+def describe(checks: Iterable[CheckId]) -> dict[str, Description]:
+    """What reports say of these checks beside their verdicts, in catalogue order."""
+    known = catalogue()
+    asked = frozenset(checks)
+    return {
+        check.id: Description(
+            title=check.title,
+            doc=check.doc,
+            step=check.source.step,
+            fault=check.source.fault,
+            remedy=remedy_info(check),
+        )
+        for check in known.checks.values()
+        if check.id in asked
+    }
+
+
+def remedy_info(check: Check) -> RemedyInfo:
+    """What can be done where `check` fails."""
+    found = catalogue().remedies.get(check.id)
+    if found is None:
+        return RemedyInfo(risk=Risk.MANUAL, why_not=check.manual)
+    return RemedyInfo(risk=found.risk)
