@@ -9,7 +9,7 @@ from typing import TextIO
 
 from gapcheck.model import Status, Verdict
 from gapcheck.record import Record
-from gapcheck.reports.wording import evidence_line, headline, reason_of
+from gapcheck.reports.wording import evidence_line, headline, printable, reason_of
 
 _LISTED = 5000
 _ORDER = (
@@ -49,7 +49,11 @@ def write(record: Record, out: TextIO) -> None:
 
     source = files("gapcheck.reports").joinpath("page.html.j2").read_text(encoding="utf-8")
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        finalize=lambda value: printable(value) if isinstance(value, str) else value,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["headline"] = headline
     environment.filters["reason"] = reason_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any, TextIO
 
@@ -96,4 +97,8 @@ def change_data(planned: PlannedChange) -> dict[str, Any]:
 
 
 def _text(value: object) -> str:
-    return msgspec.json.encode(value).decode()
+    try:
+        return msgspec.json.encode(value).decode()
+    except UnicodeEncodeError:
+        # A file name that is not UTF-8 reads as lone surrogates; JSON can only escape those.
+        return json.dumps(msgspec.to_builtins(value), separators=(",", ":"))

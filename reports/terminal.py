@@ -10,7 +10,7 @@ from typing import TextIO
 
 from gapcheck.model import Cause, Finding, Risk, Severity, Status, SubjectId, Verdict
 from gapcheck.record import Record
-from gapcheck.reports.wording import counted, evidence_line, headline, reason_of
+from gapcheck.reports.wording import counted, evidence_line, headline, printable, reason_of
 
 _WIDEST = 100
 _EXAMPLES = 4
@@ -263,7 +263,7 @@ def _wrapped(label: str, text: str) -> Iterator[Line]:
 def _hanging(text: str, indent: int, style: str) -> Iterator[Line]:
     """`text` in lines of at most 100 columns; long words (paths, digests) are never broken."""
     wrapped = textwrap.wrap(
-        text,
+        printable(text),
         _WIDEST,
         subsequent_indent=" " * indent,
         break_long_words=False,

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 from gapcheck.model import Evidence, Verdict
+
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    """`text` without what would steer a terminal or break a page: a target may say anything."""
+    return _UNPRINTABLE.sub("\ufffd", text)
 
 
 def headline(verdict: Verdict) -> str:
