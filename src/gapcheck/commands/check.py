@@ -130,7 +130,7 @@ def _request(obj: dict[str, Any], given: dict[str, Any]) -> Request:
 
 
 def _loaded(given: dict[str, Any]) -> LoadedSite | None:
-    from gapcheck.site_file import site_of_host
+    from gapcheck.site_file import check_ca_file, site_of_host
 
     if given["host"] and (given["site_path"] or given["bundle"]):
         raise UsageError("HOST stands alone", "give a HOST, or --site, or --bundle")
@@ -142,6 +142,7 @@ def _loaded(given: dict[str, Any]) -> LoadedSite | None:
         return load(given["site_path"]) if given["site_path"] else None
     else:
         loaded = load(given["site_path"] or (DEFAULT_SITE if DEFAULT_SITE.is_file() else None))
+    check_ca_file(loaded)
     return changed(
         loaded,
         phase=given["phase"],
