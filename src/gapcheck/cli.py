@@ -16,7 +16,7 @@ from typing import NoReturn
 import click
 
 from gapcheck import __version__
-from gapcheck.commands.ask import collect, explain, init, list_checks, schema
+from gapcheck.commands.ask import collect, completion, explain, init, list_checks, schema
 from gapcheck.commands.check import check
 from gapcheck.commands.demo import demo
 from gapcheck.commands.export import export
@@ -61,6 +61,7 @@ def cli(context: click.Context, *, verbose: int, quiet: bool, no_color: bool) ->
 
 for command in (
     check, fix, plan, undo, runs, collect, explain, list_checks, init, export, demo, schema,
+    completion,
 ):  # fmt: skip
     cli.add_command(command)
 

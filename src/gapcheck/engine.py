@@ -44,6 +44,7 @@ class Evaluation:
         self._subjects = {scope: site.subjects(scope) for scope in Scope}
         self._waivers = _index(site.waivers, now)
         self._used: set[Waiver] = set()
+        self._made: dict[tuple[str, str], Any] = {}
 
     def subjects(self, check: Check) -> tuple[SubjectId, ...]:
         """The subjects that `check` judges on this site."""
@@ -72,7 +73,7 @@ class Evaluation:
             now=self.now,
             usable_peers=usable,
             uses=self._accepts_something,
-        )
+        ).sharing(self._made)
 
     def _accepts_something(self, waiver: Waiver) -> bool:
         check = self.catalogue.checks.get(CheckId(waiver.check))

@@ -7,12 +7,23 @@ in `site_file`; this module is the shape alone.
 from __future__ import annotations
 
 import datetime as dt
-import ipaddress
-from typing import Annotated, Literal
-from urllib.parse import unquote, urlsplit
+from typing import Annotated, ClassVar, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
+from gapcheck.hostspec import bare_host, hostspec_name, ip_text, normal_hostspec, split_host_port
 from gapcheck.model import (
     CLUSTER,
     DNS,
@@ -26,16 +37,17 @@ from gapcheck.model import (
     service_subject,
 )
 
-SCHEMES = (
-    "local", "ssh", "docker", "podman", "kubectl", "rootdir", "agent",
-    "paramiko", "lxc", "openshift", "chroot", "ansible", "safe-ssh",
-)  # fmt: skip
-
 
 class Part(BaseModel):
-    """A table of the site file: unknown keys are errors, values never change afterwards."""
+    """A table of the site file: unknown keys are errors, values never change afterwards.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+    `text_is` names the key that a plain text stands for, where a text may stand for the table.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, str_strip_whitespace=True, allow_inf_nan=False
+    )
+    text_is: ClassVar[str] = ""
 
 
 class Auth(Part):
@@ -64,6 +76,16 @@ class Issuer(Part):
     key: str = Field(description="CA private key (PEM, mode 0600), made if absent.")
 
 
+def _issuer_form(value: object) -> str:
+    return "<pair>" if isinstance(value, dict | Issuer) else "<external>"
+
+
+IssuerForm = Annotated[
+    Annotated[Issuer, Tag("<pair>")] | Annotated[Literal["external"], Tag("<external>")],
+    Discriminator(_issuer_form),
+]
+
+
 class Registry(Part):
     """The private registry."""
 
@@ -78,15 +100,12 @@ class Registry(Part):
     )
     certificate: str | None = Field(None, description="Served certificate file on that machine.")
     key: str | None = Field(None, description="Its private key there.")
-    issuer: Issuer | Literal["external"] | None = Field(
+    issuer: IssuerForm | None = Field(
         None, description="Who reissues: a CA pair here, or `external` (only a CSR is written)."
     )
     storage: str | None = Field(None, description="Directory on that machine where images lie.")
     container: str | None = Field(None, description="Name of the registry's container there.")
-    reload: str = Field(
-        "none", pattern=r"^(none|container|unit:.+)$",
-        description="What loads a new pair: none, container, or unit:NAME.",
-    )  # fmt: skip
+    reload: str = Field("none", description="What loads a new pair: none, container, unit:NAME.")
     auth: Auth | None = Field(None, description="Credentials for the API, by reference.")
     proxy: str | None = Field(None, description="HTTPS proxy for the API; none is used otherwise.")
     images: tuple[str, ...] = Field((), description="Image references the site needs.")
@@ -110,15 +129,39 @@ class Registry(Part):
     @field_validator("host")
     @classmethod
     def _host_is_bare(cls, host: str) -> str:
-        if not host or "/" in host or "://" in host or " " in host:
-            msg = f"{host!r} is not a host name or address (no scheme, no path)"
-            raise ValueError(msg)
-        return host
+        return bare_host(host)
 
     @field_validator("address")
     @classmethod
     def _address_is_ip(cls, address: str | None) -> str | None:
-        return None if address is None else str(ipaddress.ip_address(address.strip("[]")))
+        return None if address is None else ip_text(address)
+
+    @field_validator("reload")
+    @classmethod
+    def _reload_is_known(cls, reload: str) -> str:
+        if reload in ("none", "container") or reload.removeprefix("unit:") not in (reload, ""):
+            return reload
+        msg = f"is {reload!r}; allowed: none, container, unit:NAME"
+        raise ValueError(msg)
+
+    @field_validator("target")
+    @classmethod
+    def _target_is_hostspec(cls, target: str | None) -> str | None:
+        return None if target is None else normal_hostspec(target)
+
+    @field_validator("proxy")
+    @classmethod
+    def _proxy_holds_no_secret(cls, proxy: str | None) -> str | None:
+        if proxy is None:
+            return None
+        parts = urlsplit(proxy)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            msg = f"{parts.hostname or proxy!r} is not http://HOST:PORT or https://HOST:PORT"
+            raise ValueError(msg)
+        if parts.password is not None:
+            msg = "holds a password; a site file names secrets only by reference"
+            raise ValueError(msg)
+        return proxy
 
     @property
     def netloc(self) -> str:
@@ -129,6 +172,8 @@ class Registry(Part):
 
 class Node(Part):
     """A machine that pulls images."""
+
+    text_is: ClassVar[str] = "target"
 
     target: str = Field(description="Hostspec: local://, ssh://u@h:p, docker://c, rootdir://DIR.")
     name: str = Field("", description="Name in reports; default: the host part of the hostspec.")
@@ -159,7 +204,33 @@ class NodesFrom(Part):
     allow_exec: bool = Field(default=False, description="Allow an executable inventory to be run.")
     target: str = Field("ssh://{name}", description="Hostspec pattern; {name} and {address}.")
     sudo: bool = Field(default=False, description="Run the probe by sudo -n on each.")
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True)
+
+    @field_validator("target")
+    @classmethod
+    def _pattern_differs_by_node(cls, target: str) -> str:
+        rest = target.replace("{name}", "").replace("{address}", "")
+        if rest == target or "{" in rest or "}" in rest:
+            msg = f"{target!r} needs {{name}} or {{address}}, and no other braces"
+            raise ValueError(msg)
+        return normal_hostspec(target)
+
+    @model_validator(mode="after")
+    def _inventory_is_named(self) -> NodesFrom:
+        if (self.source == "inventory") != bool(self.inventory):
+            msg = "needs inventory: FILE with `from: inventory`, and only there"
+            raise ValueError(msg)
+        return self
+
+
+def _nodes_form(value: object) -> str:
+    return "<from>" if isinstance(value, dict | NodesFrom) else "<list>"
+
+
+NodesForm = Annotated[
+    Annotated[tuple[Node, ...], Tag("<list>")] | Annotated[NodesFrom, Tag("<from>")],
+    Discriminator(_nodes_form),
+]
 
 
 class Cluster(Part):
@@ -204,10 +275,23 @@ class Dns(Part):
     resolvers: tuple[str, ...] = Field((), description="DNS servers to ask, address[:port].")
     pods: bool = Field(default=True, description="Whether pods must resolve the name too.")
 
+    @field_validator("expected")
+    @classmethod
+    def _expected_is_ip(cls, expected: str | None) -> str | None:
+        return None if expected is None else ip_text(expected)
+
+    @field_validator("resolvers")
+    @classmethod
+    def _resolvers_are_addresses(cls, resolvers: tuple[str, ...]) -> tuple[str, ...]:
+        for each in resolvers:
+            ip_text(split_host_port(each)[0])
+        return resolvers
+
 
 class Service(Part):
     """Another HTTPS service that pods must trust (OIDC, Git)."""
 
+    text_is: ClassVar[str] = "host"
     host: str = Field(description="host[:port].")
     address: str | None = Field(None, description="Address to dial instead of resolving.")
 
@@ -215,6 +299,17 @@ class Service(Part):
     @classmethod
     def _from_text(cls, data: object) -> object:
         return {"host": data} if isinstance(data, str) else data
+
+    @field_validator("host")
+    @classmethod
+    def _host_is_bare(cls, host: str) -> str:
+        bare_host(split_host_port(host)[0])
+        return host
+
+    @field_validator("address")
+    @classmethod
+    def _address_is_ip(cls, address: str | None) -> str | None:
+        return None if address is None else ip_text(address)
 
     @property
     def endpoint(self) -> tuple[str, int]:
@@ -230,7 +325,13 @@ def _duration_s(value: object) -> object:
     return value
 
 
-Seconds = Annotated[float, BeforeValidator(_duration_s)]
+Seconds = Annotated[
+    float,
+    BeforeValidator(_duration_s),
+    WithJsonSchema(
+        {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^[0-9.]+[smh]$"}]}
+    ),
+]
 
 
 class Policy(Part):
@@ -244,7 +345,7 @@ class Policy(Part):
     )
     ca_overlap_days: int = Field(7, ge=0, description="How long an old CA stays beside a new one.")
     probe_timeout_s: Seconds = Field(20.0, gt=0, description="Deadline of one probe, seconds.")
-    deadline_s: Seconds | None = Field(None, description="Deadline of a whole run, seconds.")
+    deadline_s: Seconds | None = Field(None, gt=0, description="Deadline of a whole run, seconds.")
     max_parallel: int = Field(64, ge=1, le=1024, description="Targets probed at a time.")
     max_risk: Risk = Field("restart", description="Costliest repair that a fix may do.")
     certificate_days: int = Field(365, ge=1, le=398, description="Life of a reissued leaf, days.")
@@ -271,7 +372,7 @@ class Site(Part):
     version: Literal[1] = Field(description="Version of this format.")
     name: str = Field("", description="Name of the site in reports.")
     registry: Registry = Field(description="The private registry.")
-    nodes: tuple[Node, ...] | NodesFrom = Field((), description="Machines that pull images.")
+    nodes: NodesForm = Field((), description="Machines that pull images.")
     cluster: Cluster | None = Field(None, description="Kubeconfig or folder of manifests.")
     release: Release | None = Field(None, description="The product's Helm release.")
     dns: Dns = Field(Dns(), description="Expected answers.")
@@ -284,12 +385,12 @@ class Site(Part):
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Site:
-        seen: set[str] = set()
-        for node in self.node_list:
-            if node.name in seen:
-                msg = f"two nodes are named {node.name!r}; give one of them another name"
-                raise ValueError(msg)
-            seen.add(node.name)
+        _refuse_twice("nodes", [node.name for node in self.node_list])
+        _refuse_twice("services", [service.host for service in self.services])
+        asks_cluster = isinstance(self.nodes, NodesFrom) and self.nodes.source == "cluster"
+        if asks_cluster and not (self.cluster and self.cluster.kubeconfig):
+            why = "from: cluster needs cluster.kubeconfig, to ask for the Node objects"
+            raise PydanticCustomError("elsewhere", why, {"at": ("nodes",)})
         return self
 
     @property
@@ -322,42 +423,12 @@ class Site(Part):
         return found[scope]
 
 
-def split_host_port(text: str) -> tuple[str, int | None]:
-    """Split host[:port], [v6]:port or a bare IPv6 address; raises ValueError on a bad port."""
-    if text.startswith("["):
-        host, _, rest = text[1:].partition("]")
-        return host, _port(rest[1:]) if rest.startswith(":") else None
-    if text.count(":") == 1:
-        host, _, port = text.partition(":")
-        return host, _port(port)
-    return text, None
-
-
-def _port(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 65536:  # noqa: PLR2004 - 16 bit
-        msg = f"{text!r} is not a port (1 to 65535)"
-        raise ValueError(msg)
-    return int(text)
-
-
-def normal_hostspec(text: str) -> str:
-    """The hostspec as a URL: a bare HOST means ssh://HOST; raises ValueError on another scheme."""
-    if text in ("local", "localhost", "local:"):
-        return "local://"
-    if "://" not in text:
-        return f"ssh://{text}"
-    scheme = text.partition("://")[0]
-    if scheme.removeprefix("sudo+") not in SCHEMES:
-        msg = f"{scheme}:// is not a hostspec; allowed: {', '.join(SCHEMES)}"
-        raise ValueError(msg)
-    return text
-
-
-def hostspec_name(spec: str) -> str:
-    """Default name of a target: the host part, or the last folder of a rootdir."""
-    scheme, _, rest = spec.partition("://")
-    if scheme == "local":
-        return "local"
-    if scheme == "rootdir":
-        return rest.rstrip("/").rpartition("/")[2] or "root"
-    return unquote(urlsplit(f"//{rest}").hostname or rest)
+def _refuse_twice(key: str, names: list[str]) -> None:
+    """Raise an error at the second of two equal names; its `at` is the key path of that."""
+    seen: dict[str, int] = {}
+    for index, name in enumerate(names):
+        if name in seen:
+            why = "is named {name}, as {key}[{first}] is; each needs a name of its own"
+            told = {"at": (key, index), "key": key, "name": name, "first": seen[name]}
+            raise PydanticCustomError("elsewhere", why, told)
+        seen[name] = index

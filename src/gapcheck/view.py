@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from gapcheck.errors import Unmeasured
 from gapcheck.fixtures.facts import (
@@ -27,12 +27,13 @@ from gapcheck.model import CLUSTER, DNS, REGISTRY, RELEASE, SITE, Gap, SubjectId
 from gapcheck.site import Node, Site, Waiver
 
 F_co = TypeVar("F_co", covariant=True)
+T = TypeVar("T")
 
 
 class View(Generic[F_co]):
     """One subject as a check sees it. `usable_peers` leaves out peers that are blocked."""
 
-    __slots__ = ("_set", "_uses", "now", "site", "subject", "usable_peers")
+    __slots__ = ("_made", "_set", "_uses", "now", "site", "subject", "usable_peers")
 
     def __init__(
         self,
@@ -44,6 +45,7 @@ class View(Generic[F_co]):
         usable_peers: frozenset[SubjectId] | None = None,
         uses: Callable[[Waiver], bool] | None = None,
     ) -> None:
+        self._made: dict[tuple[str, str], Any] = {}
         self._uses = uses
         self.subject = subject
         self._set = facts
@@ -91,6 +93,26 @@ class View(Generic[F_co]):
         """The site file's own entry for this node; KeyError for another subject."""
         by_subject = {node_subject(each.name): each for each in self.site.node_list}
         return by_subject[self.subject]
+
+    def of(self, subject: SubjectId) -> View[NodeFacts]:
+        """The node `subject` as its own checks see it."""
+        view: View[NodeFacts] = View(subject, self._set, self.site, now=self.now)
+        return view.sharing(self._made)
+
+    def sharing(self, made: dict[tuple[str, str], Any]) -> View[F_co]:
+        """This view, with what `once` has made for other views of the same evaluation."""
+        self._made = made
+        return self
+
+    def once(self, what: str, make: Callable[[], T], *, everywhere: bool = False) -> T:
+        """What `make` returns, made once for this subject, or once for all with `everywhere`.
+
+        It is kept as long as the evaluation that this view belongs to.
+        """
+        key = (what, "" if everywhere else self.subject)
+        if key not in self._made:
+            self._made[key] = make()
+        return cast("T", self._made[key])
 
     def has(self, subject: SubjectId) -> bool:
         """Whether `subject` has facts at all."""

@@ -218,3 +218,17 @@ def schema(what: str) -> int:
 
     click.echo(schema_json())
     return Exit.OK
+
+
+@click.command(epilog='\b\nExample:\n  eval "$(gapcheck completion bash)"')
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(context: click.Context, shell: str) -> int:
+    """Print the completion script of a shell."""
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None  # the choices are the ones that click knows
+    root = context.find_root()
+    click.echo(kind(root.command, {}, "gapcheck", "_GAPCHECK_COMPLETE").source())
+    return Exit.OK
