@@ -183,7 +183,11 @@ class RestartContainer(Change, frozen=True, kw_only=True, tag="restart-container
 
 
 class PatchObject(Change, frozen=True, kw_only=True, tag="patch-object"):
-    """Merge-patch a live object that is still the one that was measured."""
+    """Merge-patch a live object that is still the one that was measured.
+
+    `creates`: there was no such object; `patch` is the whole of it, and one that has come to
+    be since is left alone.
+    """
 
     api_version: str
     kind: str
@@ -194,6 +198,7 @@ class PatchObject(Change, frozen=True, kw_only=True, tag="patch-object"):
     patch: Any
     rolls_out: bool = False
     final: bool = False
+    creates: bool = False
 
     @property
     def risk(self) -> Risk:

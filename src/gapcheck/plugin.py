@@ -6,6 +6,7 @@ of gapcheck until --site or --bundle is given.
 
 from __future__ import annotations
 
+import argparse
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -43,7 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         given = {**settings, "dest": f"gapcheck_{name.replace('-', '_')}"}
         try:
             group.addoption(f"--{name}", f"--gapcheck-{name}", **given)
-        except ValueError:
+        except (ValueError, argparse.ArgumentError):
             renamed.append(name)
             group.addoption(f"--gapcheck-{name}", **given)
     parser.addini("gapcheck_renamed", "options that are taken by another plugin", default=renamed)

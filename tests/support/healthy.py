@@ -424,8 +424,20 @@ def _node(blobs: Blobs, name: str) -> NodeFacts:
             else OsRelease(id="rocky", id_like=("rhel", "centos", "fedora"), version="9.5")
         ),
         arch=Present("x86_64"),
-        files=blobs.files(contents),
+        files={
+            "/etc/ssl/certs/ca-certificates.crt": Absent(),
+            "/etc/docker/daemon.json": Absent(),
+            **blobs.files(contents),
+        },
         dirs={
+            "/etc/ssl/certs": Present((DirEntry(name="ca-certificates.crt", kind="file"),))
+            if debian
+            else Absent(),
+            "/etc/pki/tls/certs": Absent()
+            if debian
+            else Present((DirEntry(name="ca-bundle.crt", kind="file"),)),
+            "/etc/containerd/conf.d": Absent(),
+            "/etc/systemd/system/containerd.service.d": Absent(),
             anchors: Present((DirEntry(name="example-registry.crt", kind="file"),)),
             "/etc/containerd/certs.d": Present((DirEntry(name=HOST, kind="dir"),)),
             certs_d: Present(

@@ -1,0 +1,169 @@
+"""Guide step 5: all nodes that will run the product were prepared, and equally."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
+
+from gapcheck.errors import NotApplicable, Unmeasured
+from gapcheck.fixtures.effective import effective_registry
+from gapcheck.fixtures.facts import KubeNode, NodeFacts, Present, measured
+from gapcheck.fixtures.node_trust import node_trust
+from gapcheck.model import (
+    CLUSTER,
+    CheckId,
+    Evidence,
+    Finding,
+    Scope,
+    Severity,
+    SubjectId,
+    node_subject,
+)
+from gapcheck.registry import Judgement, Source, check
+from gapcheck.view import NodesView, View
+
+_SHOWN = 12
+
+
+@check(
+    "NODE-SET-001",
+    scope=Scope.NODES,
+    severity=Severity.MAJOR,
+    after=("SITE-CLUSTER-001",),
+    source=Source(step=5, fault=("N11",)),
+    manual="Add the node to `nodes` in the site file, or prepare it with the script of "
+    "`gapcheck export node-init`; gapcheck does not open machines that nobody named.",
+)
+def every_schedulable_node_was_measured(view: NodesView) -> Judgement:
+    """Every node that may run pods is named by the site and was measured."""
+    site_nodes = {node_subject(node.name): node.target for node in view.site.node_list}
+    if not site_nodes:
+        raise NotApplicable("the site has no nodes")
+    unmeasured = [each for each in site_nodes if not view.has(each)]
+    schedulable = _schedulable(view)
+    for node in schedulable:
+        if _subject_of(node, site_nodes) is None:
+            yield _unnamed(node)
+    measured_count = len(site_nodes) - len(unmeasured)
+    yield Evidence("measured", f"{measured_count} of {len(site_nodes)} nodes of the site")
+    yield Evidence("schedulable", str(len(schedulable)), "Node objects")
+    for subject in unmeasured:
+        reason = view.gap(subject) or "it was not looked at"
+        raise Unmeasured("anything", reason, subject)
+
+
+@check(
+    "NODE-SET-002",
+    scope=Scope.NODES,
+    severity=Severity.MINOR,
+    source=Source(step=5, fault=("N11",)),
+    manual="The deviating node's own findings say what to repair; where a node differs on "
+    "purpose, a waiver with this check's id and the node as locus records that.",
+)
+def nodes_agree(view: NodesView) -> Judgement:
+    """All nodes trust the same CA in the same way and answer the registry's name alike."""
+    peers = view.peers
+    if len(peers) < 2:  # noqa: PLR2004 - one node agrees with itself
+        raise NotApplicable("fewer than two nodes were measured")
+    traits: dict[SubjectId, Mapping[str, str]] = {}
+    gap: Unmeasured | None = None
+    for subject in peers:
+        try:
+            traits[subject] = dict(_traits(view, subject))
+        except Unmeasured as missing:
+            gap = gap or Unmeasured(missing.what, missing.reason, subject)
+    common = _majority(traits)
+    for subject, own in sorted(traits.items()):
+        different = {name: value for name, value in own.items() if value != common[name]}
+        if different:
+            yield _deviates(subject, different, common)
+    for name, value in common.items():
+        yield Evidence(name, value, f"most of {len(traits)} nodes")
+    if gap:
+        raise gap
+
+
+def _schedulable(view: NodesView) -> tuple[KubeNode, ...]:
+    """The cluster's schedulable nodes, () where the site has no live cluster."""
+    if view.site.cluster is None:
+        return ()
+    if not view.has(CLUSTER):
+        raise Unmeasured("the list of nodes", view.gap(CLUSTER) or "not looked at", CLUSTER)
+    nodes = measured(view.cluster.nodes, "the list of nodes", CLUSTER) or ()
+    return tuple(node for node in nodes if node.schedulable)
+
+
+def _subject_of(node: KubeNode, site_nodes: Mapping[SubjectId, str]) -> SubjectId | None:
+    """The site's subject for a Node object: by its name, else by one of its addresses."""
+    subject = node_subject(node.name)
+    if subject in site_nodes:
+        return subject
+    for known, target in site_nodes.items():
+        host = urlsplit(f"//{target.partition('://')[2]}").hostname or ""
+        if host == node.name.lower() or host in node.addresses:
+            return known
+    return None
+
+
+def _unnamed(node: KubeNode) -> Finding:
+    return Finding(
+        problem=f"{node.name} may run pods and is not among the site's nodes",
+        evidence=(
+            Evidence("addresses", ", ".join(node.addresses) or "none", "Node object"),
+            Evidence("runtime", node.runtime or "not said", "Node object"),
+        ),
+        consequence="nothing is known of it: pods placed there may not be able to pull",
+        remedy_hint="add it to nodes in the site file, or cordon it",
+        locus=node.name,
+        data={"node": node.name},
+    )
+
+
+def _traits(view: NodesView, subject: SubjectId) -> Iterator[tuple[str, str]]:
+    """What has to be alike on all nodes. Raises Unmeasured where it is not known."""
+    node: View[NodeFacts] = view.of(subject)
+    trust = node_trust(node)
+    for gap in trust.gaps if trust.missing else ():
+        raise gap
+    yield "CA in effect", "no" if trust.missing else "yes"
+    yield "system store holds the CA", "yes" if trust.store_holds else "no"
+    effective = effective_registry(node)
+    if effective and effective.config:
+        yield "config_path", effective.config.config_path or "not set"
+        yield "CAs of the registry's folder", _short(effective.fingerprints)
+    host = view.site.registry.host
+    answer = node.facts.resolver.get(host)
+    if isinstance(answer, Present):
+        yield f"address of {host}", ", ".join(sorted(answer.value)) or "none"
+
+
+def _short(fingerprints: frozenset[str]) -> str:
+    return ", ".join(sorted(each[:_SHOWN] for each in fingerprints)) or "none"
+
+
+def _majority(traits: Mapping[SubjectId, Mapping[str, str]]) -> dict[str, str]:
+    """The commonest value of each trait; with a tie, the one of the first node by name."""
+    names = {name: None for _, own in sorted(traits.items()) for name in own}
+    return {
+        name: Counter(own[name] for _, own in sorted(traits.items()) if name in own).most_common(1)[
+            0
+        ][0]
+        for name in names
+    }
+
+
+def _deviates(subject: str, different: Mapping[str, str], common: Mapping[str, str]) -> Finding:
+    node = subject.partition("/")[2]
+    listed = ", ".join(different)
+    return Finding(
+        problem=f"{node} differs from most nodes in: {listed}",
+        evidence=tuple(
+            Evidence(name, f"{value} (most nodes: {common[name]})", subject)
+            for name, value in different.items()
+        ),
+        consequence="pods start or fail depending on the node they are placed on",
+        remedy_hint=f"repair the findings of {node}",
+        locus=node,
+        because=tuple(CheckId(each) for each in ("NODE-TRUST-001", "RUN-CONF-002", "DNS-NODE-001")),
+    )

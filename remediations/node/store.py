@@ -1,0 +1,92 @@
+"""Repairs of guide step 3: stale, broken and leaking files in the trust places."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from gapcheck.errors import CannotPlan
+from gapcheck.fixtures import pki
+from gapcheck.fixtures.facts import FileFact, NodeFacts
+from gapcheck.fixtures.node_files import before_sha256, file_at
+from gapcheck.fixtures.node_trust import node_trust
+from gapcheck.fixtures.trust_store import ANCHOR_FOLDERS, pem_block
+from gapcheck.model import Finding, Risk
+from gapcheck.registry import remedy
+from gapcheck.remediations.node.system_store import known_family
+from gapcheck.remediations.plan import Change, Literal, RefreshTrustStore, RemoveFile, WriteFile
+from gapcheck.remediations.runtime.settle import settle, site_ca
+from gapcheck.view import NodeView
+
+
+@remedy("NODE-TRUST-004", risk=Risk.OUTAGE)
+def plan_removal_of_stale(finding: Finding, view: NodeView) -> Iterator[Change]:
+    """Remove the old CA, once the new one has been here for policy.ca_overlap_days.
+
+    Its own anchor file goes; the registry's ca.crt is written with the site's CA alone.
+    """
+    path = finding.data["path"]
+    trust = node_trust(view)
+    if trust.ca is None or trust.missing:
+        raise CannotPlan("the new CA is not trusted here yet; the old one stays until it is")
+    days = view.site.policy.ca_overlap_days
+    since = view.now - timedelta(days=days)
+    if max(_current(view, trust.ca.fingerprints), default=0.0) > since.timestamp():
+        raise CannotPlan(f"the new CA came less than {days} days ago (policy.ca_overlap_days)")
+    if path.endswith("/ca.crt") and "/certs.d/" in path:
+        yield WriteFile(
+            target=view.subject,
+            path=path,
+            before_sha256=before_sha256(view.facts, path),
+            content=Literal(b"".join(pem_block(der) for der in trust.ca.certificates)),
+        )
+        return
+    if not path.startswith(ANCHOR_FOLDERS):
+        raise CannotPlan(f"{path} is made from other files, or is not gapcheck's to edit")
+    file = file_at(view.facts, path)
+    if file is None or len(pki.fingerprints(view.content(file))) != 1:
+        raise CannotPlan(f"{path} holds other certificates as well: take the old CA out by hand")
+    yield from _removal(view, path)
+
+
+@remedy("NODE-TRUST-005", risk=Risk.SAFE)
+def plan_removal_of_broken(finding: Finding, view: NodeView) -> Iterator[Change]:
+    """Remove the file from its trust place; the registry's own CA file is written anew.
+
+    A private key that lay there counts as leaked: the certificate has to be reissued.
+    """
+    path = finding.data["path"]
+    if "/certs.d/" in path:
+        if path.rpartition("/")[0].endswith(view.site.registry.netloc) and path.endswith("ca.crt"):
+            site_ca(view)
+            yield from settle(view)
+            return
+        yield RemoveFile(
+            target=view.subject, path=path, before_sha256=before_sha256(view.facts, path)
+        )
+        return
+    if not path.startswith((*ANCHOR_FOLDERS, "/etc/ssl/certs/", "/etc/pki/tls/certs/")):
+        raise CannotPlan(f"{path} is made from other files: find the one that is broken")
+    yield from _removal(view, path)
+
+
+def _removal(view: NodeView, path: str) -> Iterator[Change]:
+    family = known_family(view)
+    if path == family.bundle:
+        raise CannotPlan(f"{path} is made from the anchors: run the distribution's own tool")
+    yield RemoveFile(target=view.subject, path=path, before_sha256=before_sha256(view.facts, path))
+    yield RefreshTrustStore(target=view.subject, family=family.name, fresh=family.fresh)
+
+
+def _current(view: NodeView, fingerprints: frozenset[str]) -> Iterator[float]:
+    """When the files that hold the current CA were last changed."""
+    trust = node_trust(view)
+    facts: NodeFacts = view.facts
+    files: list[FileFact] = [
+        each.fact for each in trust.store.files if each.fingerprints & fingerprints
+    ]
+    folder = trust.effective.folder if trust.effective else None
+    for each in folder.ca_files if folder else ():
+        file = file_at(facts, each.path)
+        files += [file] if file else []
+    yield from (each.mtime for each in files)

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from support.healthy import healthy, site, with_facts
+from support.kube import VALUES, Folder, judged
+from support.manifests import coderd
+
+from gapcheck.fixtures.facts import FactSet, Present
+from gapcheck.model import Status, Verdict
+
+CHECK = "REL-CERT-001"
+
+
+def with_mount(path: str, sub_path: str = "registry.crt") -> FactSet:
+    facts = healthy()[1]
+    release: Any = facts.by_subject["release"]
+    workload, *others = release.workloads.value
+    mount = msgspec.structs.replace(workload.containers[0].mounts[0], path=path, sub_path=sub_path)
+    container = msgspec.structs.replace(workload.containers[0], mounts=(mount,))
+    changed = msgspec.structs.replace(workload, containers=(container,))
+    return with_facts(facts, "release", workloads=Present((changed, *others)))
+
+
+def verdict(facts: FactSet) -> Verdict:
+    return judged(CHECK, facts, healthy()[0], "release")
+
+
+def test_the_guides_mount_passes(tmp_path: Path) -> None:
+    assert verdict(healthy()[1]).status is Status.PASS
+    assert Folder(tmp_path).verdict(CHECK).status is Status.PASS
+
+
+@pytest.mark.parametrize("path", ["/etc/ssl/certs/any.pem", "/etc/pki/tls/certs/x"])
+def test_any_file_in_a_folder_that_go_reads_will_do(path: str) -> None:
+    assert verdict(with_mount(path)).status is Status.PASS
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/etc/ssl/certs/coder/registry.crt",
+        "/usr/local/share/ca-certificates/registry.crt",
+        "/certs/registry.crt",
+    ],
+)
+def test_a_file_elsewhere_is_not_read(path: str) -> None:
+    found = verdict(with_mount(path))
+    assert found.status is Status.FAIL
+    assert "SSL_CERT_FILE" in found.findings[0].problem
+
+
+def test_a_file_elsewhere_only_warns_for_a_chart_that_is_not_known() -> None:
+    generic = site(release={"profile": "generic", "secret": {}})
+    found = judged(CHECK, with_mount("/certs/registry.crt"), generic, "release")
+    assert found.status is Status.WARN
+
+
+def test_the_place_of_the_bundle_would_hide_the_bundle() -> None:
+    found = verdict(with_mount("/etc/ssl/certs/ca-certificates.crt"))
+    assert found.status is Status.FAIL
+    assert "takes the place of the image's bundle" in found.findings[0].problem
+
+
+def test_the_whole_folder_hides_what_the_image_trusts() -> None:
+    found = verdict(with_mount("/etc/ssl/certs", ""))
+    assert found.status is Status.WARN
+    assert "covers the image's whole folder" in found.findings[0].problem
+
+
+def test_another_key_by_subpath_is_not_the_ca() -> None:
+    found = verdict(with_mount("/etc/ssl/certs/registry.crt", "ca.crt"))
+    assert found.status is Status.FAIL
+    assert "subPath is ca.crt, the CA is registry.crt" in found.findings[0].problem
+
+
+def test_a_misspelt_name_in_values_and_volume_is_found(tmp_path: Path) -> None:
+    typo = "local-registry-certs"
+    text = coderd().replace("secretName: local-registry-cert", f"secretName: {typo}")
+    folder = Folder(tmp_path, coderd=text).values(
+        VALUES.replace("name: local-registry-cert", f"name: {typo}")
+    )
+    found = folder.verdict(CHECK)
+    assert found.status is Status.FAIL
+    assert [each.locus for each in found.findings] == ["values", "local-registry-cert"]
+    assert found.findings[0].problem == (
+        f"the values give {typo} as the name of the certificate secret; it is local-registry-cert"
+    )
+
+
+def test_another_key_in_the_values_is_found(tmp_path: Path) -> None:
+    folder = Folder(tmp_path).values(VALUES.replace("key: registry.crt", "key: ca.crt"))
+    found = folder.verdict(CHECK)
+    assert "give ca.crt as the key" in found.findings[0].problem
+
+
+def test_no_mount_at_all_is_found(tmp_path: Path) -> None:
+    text = coderd().partition("          volumeMounts:")[0]
+    found = Folder(tmp_path, coderd=text).verdict(CHECK)
+    assert found.status is Status.FAIL
+    assert found.findings[0].problem == "no container mounts the secret local-registry-cert"
+
+
+def test_items_that_leave_the_key_out_are_found() -> None:
+    facts = healthy()[1]
+    release: Any = facts.by_subject["release"]
+    workload, *others = release.workloads.value
+    volume = msgspec.structs.replace(workload.volumes[0], items={"other": "registry.crt"})
+    changed = msgspec.structs.replace(workload, volumes=(volume,))
+    facts = with_facts(facts, "release", workloads=Present((changed, *others)))
+    assert "the volume's items leave out registry.crt" in verdict(facts).findings[0].problem
+
+
+def test_a_list_of_certificate_secrets_is_read_too() -> None:
+    facts = healthy()[1]
+    release: Any = facts.by_subject["release"]
+    named = {
+        "coder.certs.secrets[0].name": "git-ca",
+        "coder.certs.secrets[0].key": "ca.crt",
+        "coder.certs.secrets[1].name": "local-registry-cert",
+        "coder.certs.secrets[1].key": "registry.crt",
+    }
+    record = msgspec.structs.replace(release.record.value, user_values=named)
+    facts = with_facts(facts, "release", record=Present(record))
+    assert verdict(facts).status is Status.PASS

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from support.healthy import IMAGES, healthy, site, with_facts
+from support.kube import GOOD_TIMESCALE, VALUES, Folder, judged, no_cluster
+from support.manifests import timescale, write
+
+from gapcheck.fixtures.facts import Absent, FactSet, Present, Unreadable
+from gapcheck.model import Severity, Status, Verdict
+from gapcheck.site import Site
+
+CHECK = "REL-VALUE-001"
+
+
+def with_record(**changes: Any) -> FactSet:
+    facts = healthy()[1]
+    release: Any = facts.by_subject["release"]
+    record = msgspec.structs.replace(release.record.value, **changes)
+    return with_facts(facts, "release", record=Present(record))
+
+
+def verdict(facts: FactSet) -> Verdict:
+    return judged(CHECK, facts, healthy()[0], "release")
+
+
+def test_values_that_are_all_used_pass(tmp_path: Path) -> None:
+    assert verdict(healthy()[1]).status is Status.PASS
+    assert Folder(tmp_path).verdict(CHECK).status is Status.PASS
+
+
+def test_the_guides_timescale_image_on_a_newer_chart_is_found(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, timescale=timescale()).values(
+        VALUES.replace("postgres:\n  default:\n    image", "timescale:\n    image")
+    )
+    found = folder.verdict(CHECK)
+    assert found.status is Status.FAIL
+    assert [each.locus for each in found.findings] == ["timescale.image"]
+    assert found.findings[0].data["instead"] == "postgres.default.image"
+
+
+def test_a_live_record_is_judged_by_its_own_values() -> None:
+    found = verdict(
+        with_record(
+            user_values={"timescale.image": "registry.local/coderenvs/timescale:1.27.0"},
+            user_paths=("timescale.image",),
+            template_paths=Absent(),
+        )
+    )
+    assert found.status is Status.FAIL
+    assert "coder 1.44.3" in found.findings[0].problem
+
+
+def test_on_a_chart_before_1_21_the_new_keys_are_the_wrong_ones() -> None:
+    found = verdict(
+        with_record(
+            chart_version="1.20.5",
+            user_values={"coderd.image": "registry.local/coderenvs/coder-service:1.20.5"},
+            user_paths=("coderd.image",),
+        )
+    )
+    assert found.findings[0].data["instead"] == "cemanager.image"
+
+
+def test_a_repository_whose_tag_is_elsewhere_is_used() -> None:
+    repository = IMAGES["coderd"].rpartition(":")[0]
+    found = verdict(with_record(user_values={"coder.image.repo": repository}))
+    assert found.status is Status.PASS
+
+
+def test_a_longer_repository_is_not_taken_for_the_same() -> None:
+    found = verdict(with_record(user_values={"coder.image.repo": "registry.local/coderenvs/coder"}))
+    assert found.status is Status.FAIL
+
+
+def test_names_of_secrets_are_not_images() -> None:
+    found = verdict(with_record(user_values={"certs.secret.name": "anything", "x.y": "a/b"}))
+    assert found.status is Status.PASS
+
+
+def test_a_key_that_no_template_names_only_warns() -> None:
+    found = verdict(with_record(user_paths=("coderd.image", "coderd.imagge", "certs.secret.name")))
+    assert found.status is Status.WARN
+    assert [each.locus for each in found.findings] == ["coderd.imagge"]
+
+
+def test_a_key_below_a_named_one_and_one_above_count_as_named() -> None:
+    found = verdict(
+        with_record(
+            user_paths=("coderd.resources.limits.cpu", "postgres", "global.x", "env[0].name"),
+            template_paths=Present(("coderd.resources", "postgres.default.image", "env")),
+        )
+    )
+    assert found.status is Status.PASS
+
+
+def test_templates_that_read_everything_leave_no_key_unread() -> None:
+    unknown = Unreadable("_helpers.tpl hands on all values at once")
+    assert verdict(with_record(user_paths=("what",), template_paths=unknown)).status is Status.PASS
+
+
+def test_an_unreadable_record_is_an_error() -> None:
+    facts = with_facts(healthy()[1], "release", record=Unreadable("403"))
+    assert verdict(facts).status is Status.ERROR
+
+
+def test_an_unreadable_values_file_is_an_error(tmp_path: Path) -> None:
+    assert Folder(tmp_path).values("a: [\n").verdict(CHECK).status is Status.ERROR
+
+
+def test_with_no_values_at_all_there_is_nothing_to_judge() -> None:
+    facts = with_facts(healthy()[1], "release", record=Absent())
+    found = judged(CHECK, facts, site(release={"name": "coder"}), "release")
+    assert found.status is Status.NOT_APPLICABLE
+
+
+def with_chart(folder: Folder, version: str, template: str) -> Folder:
+    write(
+        folder.base / "chart",
+        {
+            "Chart.yaml": f"name: coder\nversion: {version}\n",
+            "values.yaml": "coderd:\n  image: docker.io/coderenvs/coder-service:1\n",
+            "templates/coderd.yaml": template,
+        },
+    )
+    data: dict[str, Any] = folder.site.model_dump(by_alias=True)
+    data["release"]["chart"] = "chart"
+    folder.site = Site.model_validate(data)
+    return folder
+
+
+def test_an_unpacked_chart_tells_which_keys_are_read(tmp_path: Path) -> None:
+    template = "image: {{ .Values.coderd.image }} {{ .Values.postgres.default.image }}"
+    folder = with_chart(Folder(tmp_path), "1.27.0", template).values(
+        "timescale:\n  image: registry.local/coderenvs/timescale:1.27.0\ncoderd:\n  replicas: 2\n"
+    )
+    found = folder.verdict(CHECK)
+    assert [(each.locus, each.severity) for each in found.findings] == [
+        ("timescale.image", None),
+        ("coderd.replicas", Severity.MINOR),
+    ]
+    assert "of coder 1.27.0" in found.findings[0].problem
+
+
+def test_the_chart_alone_is_judged_by_its_templates_before_anything_is_rendered(
+    tmp_path: Path,
+) -> None:
+    folder = with_chart(Folder(tmp_path), "1.27.0", "{{ .Values.coderd.image }}")
+    folder.site = no_cluster(folder.site)
+    found = folder.values("timescale:\n  image: registry.local/a/timescale:1\n").verdict(CHECK)
+    assert found.status is Status.FAIL
+    assert [each.locus for each in found.findings] == ["timescale.image"]
+    assert found.findings[0].data["instead"] == "postgres.default.image"
+
+
+def test_the_image_in_use_is_not_reported(tmp_path: Path) -> None:
+    folder = Folder(tmp_path).values(f"any:\n  image: {GOOD_TIMESCALE}\n")
+    assert folder.verdict(CHECK).status is Status.PASS
+
+
+def test_a_key_of_another_chart_generation_is_not_mapped_for_a_generic_one() -> None:
+    facts = with_record(user_values={"timescale.image": "registry.local/a/b:1"})
+    generic = site(release={"profile": "generic"})
+    assert judged(CHECK, facts, generic, "release").findings[0].data["instead"] == ""
+
+
+def test_values_of_a_release_that_renders_nothing_are_not_judged() -> None:
+    facts = with_facts(with_record(template_paths=Absent()), "release", workloads=Present(()))
+    assert verdict(facts).status is Status.NOT_APPLICABLE
