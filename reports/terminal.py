@@ -143,10 +143,12 @@ def _remedy(verdict: Verdict, group: list[Verdict], record: Record) -> str:
         return f"by hand: {remedy.why_not}"
     if remedy.why_not:
         return f"not planned: {remedy.why_not}"
+    if not record.run.site_file:
+        return f"risk {remedy.risk.value}; needs a site file: gapcheck init writes one"
     target = f" --target {verdict.subject.partition('/')[2]}" if len(group) == 1 else ""
     target = target if verdict.subject.startswith("node/") else ""
-    site = f" --site {record.run.site_file}" if record.run.site_file else ""
-    return f"gapcheck fix{site} --select {verdict.check}{target}   (risk: {remedy.risk.value})"
+    command = f"gapcheck fix --site {record.run.site_file} --select {verdict.check}{target}"
+    return f"{command}   (risk: {remedy.risk.value})"
 
 
 def _source(verdict: Verdict, record: Record) -> str:

@@ -210,7 +210,7 @@ def make_record(
         taken_at=prepared.facts.taken_at,
         now=prepared.now,
         bundle=str(request.bundle or ""),
-        site_file=str(request.loaded.path) if request.loaded else "",
+        site_file=_shown_path(request.loaded),
         fix=request.fix is not None,
         exit=code,
     )
@@ -223,6 +223,10 @@ def make_record(
         before=prepared.before,
         catalogue=describe(verdict.check for verdict in marked),
     )
+
+
+def _shown_path(loaded: LoadedSite | None) -> str:
+    return str(loaded.path) if loaded and loaded.path.name else ""
 
 
 def _mark_fixed(verdicts: Iterable[Verdict], before: Iterable[Verdict]) -> Iterable[Verdict]:
