@@ -44,6 +44,7 @@ class Evaluation:
         self._subjects = {scope: site.subjects(scope) for scope in Scope}
         self._waivers = _index(site.waivers, now)
         self._used: set[Waiver] = set()
+        self._asked: set[tuple[CheckId, SubjectId]] = set()
         self._made: dict[tuple[str, str], Any] = {}
 
     def subjects(self, check: Check) -> tuple[SubjectId, ...]:
@@ -61,6 +62,7 @@ class Evaluation:
         key = (check_id, subject)
         known = self._memo.get(key)
         if known is None:
+            self._asked.add(key)
             known = self._memo[key] = self._judge(self.catalogue.checks[check_id], subject)
         return known
 
@@ -199,7 +201,9 @@ class Evaluation:
             if other is None:
                 continue
             asked = (subject,) if other.scope is check.scope else self._subjects[other.scope]
-            found = (self.verdict(each, s) for s in asked)
+            # One that is being judged now waits for this verdict: it cannot be its root.
+            free = [s for s in asked if (each, s) in self._memo or (each, s) not in self._asked]
+            found = (self.verdict(each, s) for s in free)
             bad += [verdict for verdict in found if verdict.status in _BAD]
         return self._roots(bad)
 

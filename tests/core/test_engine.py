@@ -179,6 +179,20 @@ def test_a_finding_points_at_the_failing_check_behind_it() -> None:
     assert run(passes) == ()
 
 
+def test_a_finding_that_points_at_a_check_waiting_for_it_has_no_root() -> None:
+    def judge(view: Any) -> Iterator[Finding | Evidence]:
+        del view
+        yield Finding(problem="handshake fails", because=(CheckId("REG-B-001"),))
+
+    of = evaluation(
+        make("REG-A-001", judge, Scope.REGISTRY),
+        make("REG-B-001", fails, Scope.REGISTRY, after=(CheckId("REG-A-001"),)),
+    )
+    waiting = of.verdict(CheckId("REG-B-001"), SubjectId("registry"))
+    assert waiting.root_causes == (Cause(CheckId("REG-A-001"), SubjectId("registry")),)
+    assert of.verdict(CheckId("REG-A-001"), SubjectId("registry")).root_causes == ()
+
+
 WAIVER = {"check": "NODE-A-001", "reason": "known", "until": NOW.date()}
 
 
