@@ -120,6 +120,14 @@ class Evaluation:
         evidence: tuple[Evidence, ...],
         reason: str,
     ) -> Verdict:
+        if not findings and not reason:
+            return Verdict(
+                check=check.id,
+                subject=subject,
+                status=Status.PASS,
+                severity=check.severity,
+                evidence=evidence,
+            )
         kept, waivers = self._unwaived(check, subject, findings)
         worst = [(finding.severity or check.severity) for finding in kept]
         if any(severity.fails for severity in worst):
