@@ -91,6 +91,10 @@ class Prepared:
             self._evaluation = Evaluation(self.site, self.facts, catalogue(), now=self.now)
         return self._evaluation
 
+    def judge_again(self) -> None:
+        """Forget the judgement: the facts have changed."""
+        self._evaluation = None
+
 
 def prepare(request: Request) -> Prepared:
     """Measure (or read the bundle), and repair where asked, up to the final facts."""

@@ -1,0 +1,59 @@
+"""What a change does to a file, as a unified diff of what was measured. Pure.
+
+The measured content holds no private key and no password, so the diff holds none.
+"""
+
+from __future__ import annotations
+
+import difflib
+
+from gapcheck.errors import EditRefused
+from gapcheck.remediations.edits import apply_edit
+from gapcheck.remediations.plan import FileChange, Output, SetMode, WriteFile
+
+
+def file_diff(change: FileChange, content: bytes | None, *, redacted: bool = False) -> str:
+    """The unified diff of `change` on `content`, or one line where text says more.
+
+    `redacted`: parts of the measured content were left out when it was taken.
+    """
+    if isinstance(change, SetMode):
+        return f"mode {change.before_mode:04o} -> {change.mode:04o} {change.path}\n"
+    if isinstance(change, WriteFile) and isinstance(change.content, Output):
+        made = f"{change.content.name} made by {change.content.change}"
+        return f"--- {_old(change)}\n+++ {change.path}\n+({made})\n"
+    try:
+        after = apply_edit(change, content)
+    except EditRefused as refused:
+        if redacted:
+            return f"(no diff: parts of {change.path} were not taken: {refused.why})\n"
+        raise
+    return unified(change.path, content, after)
+
+
+def unified(path: str, before: bytes | None, after: bytes | None) -> str:
+    """Unified diff of two contents; None = absent. Bytes that are no text are named by size."""
+    try:
+        old, new = ((content or b"").decode() for content in (before, after))
+    except UnicodeDecodeError:
+        return f"(binary file {path}: {len(before or b'')} -> {len(after or b'')} bytes)\n"
+    lines = difflib.unified_diff(
+        _lines(old),
+        _lines(new),
+        "/dev/null" if before is None else path,
+        "/dev/null" if after is None else path,
+    )
+    return "".join(lines)
+
+
+def _lines(text: str) -> list[str]:
+    """Lines with their ends; a last one without gets the mark that diff prints."""
+    lines = [f"{line}\n" for line in text.split("\n")]
+    if text.endswith("\n") or not text:
+        return lines[:-1]
+    lines[-1] = f"{lines[-1]}\\ No newline at end of file\n"
+    return lines
+
+
+def _old(change: FileChange) -> str:
+    return "/dev/null" if change.before_sha256 is None else change.path

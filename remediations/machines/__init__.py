@@ -1,0 +1,1 @@
+"""Where changes happen: a folder, a machine behind a shell, a cluster."""

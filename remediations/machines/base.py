@@ -1,0 +1,150 @@
+"""What the applier may ask of a place that is repaired: a closed set of operations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gapcheck.errors import RepairRefused
+from gapcheck.model import SubjectId
+from gapcheck.remediations.journal import FileState
+from gapcheck.remediations.plan import PatchObject
+
+TRUST_TREES: Mapping[str, tuple[str, ...]] = {
+    "debian": ("/etc/ssl/certs",),
+    "alpine": ("/etc/ssl/certs",),
+    "rhel": ("/etc/pki/ca-trust/extracted", "/etc/pki/tls/certs"),
+    "suse": ("/var/lib/ca-certificates", "/etc/ssl/certs"),
+    "arch": ("/etc/ca-certificates/extracted", "/etc/ssl/certs"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """Who repairs: the run, its process and machine, and since when (ISO 8601)."""
+
+    run: str
+    pid: int
+    host: str
+    since: str
+
+    def __str__(self) -> str:
+        return f"run {self.run} (process {self.pid} on {self.host}, since {self.since})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """A path before it is changed.
+
+    `state` is of the file that a write reaches (its `path` may differ from the asked one where
+    that is a link), `content` its bytes (None: absent); `missing_dirs` are folders above it
+    that are not there, outermost first.
+    """
+
+    state: FileState
+    content: bytes | None
+    missing_dirs: tuple[str, ...] = ()
+
+
+class Machine(Protocol):
+    """A place with files, and perhaps units and containers.
+
+    Every method raises RepairRefused where nothing was changed, RepairFailed where something
+    may have been, TargetError where the place cannot be reached.
+    """
+
+    target: SubjectId
+    read_only: str
+    running: bool
+
+    def lock(self, holder: Holder) -> str:
+        """Hold this place for one run; a word about a dead run's lock that was taken over, ''."""
+        ...
+
+    def unlock(self) -> None:
+        """Give the place free; twice does nothing."""
+        ...
+
+    def look(self, path: str, *, follow: bool = True, read: bool = True) -> Looked:
+        """What stands at `path`; a link is followed unless `follow` is False.
+
+        `read` False leaves `content` None: a private key is never fetched. Refuses a link
+        that leads nowhere or out of the place, and what is no plain file.
+        """
+        ...
+
+    def states(self, paths: Sequence[str]) -> tuple[FileState, ...]:
+        """What stands at each of `paths`; links are not followed."""
+        ...
+
+    def tree(self, folders: Sequence[str]) -> tuple[FileState, ...]:
+        """Every file and link below `folders` (those that are there), sorted by path."""
+        ...
+
+    def save(self, run: str, states: Sequence[FileState]) -> None:
+        """Keep the contents of those of `states` that are files in the run's backup."""
+        ...
+
+    def put(
+        self, wanted: FileState, content: bytes | None, *, expect: FileState | None, in_place: bool
+    ) -> FileState:
+        """Make `wanted` stand at its path, if `expect` stands there still; what stands there now.
+
+        `content` None with kind file changes mode and owner alone. Folders above are made 0755.
+        A rename keeps readers from half a file; `in_place` writes into the file itself.
+        """
+        ...
+
+    def restore(
+        self, run: str, wanted: FileState, *, expect: FileState | None, in_place: bool
+    ) -> FileState:
+        """As `put`, with the content taken from the run's backup there, by its SHA-256."""
+        ...
+
+    def remove_folder(self, path: str) -> bool:
+        """Remove a folder that is empty; whether it is gone."""
+        ...
+
+    def validate(self, path: str, content: bytes) -> None:
+        """Ask the program that reads `path` whether it accepts `content`, where it can be asked."""
+        ...
+
+    def refresh_trust_store(self, family: str, *, fresh: bool) -> str:
+        """Rebuild the trust store; a word about it."""
+        ...
+
+    def restart_unit(self, unit: str, *, timeout_s: float) -> str:
+        """Restart a unit and wait until it is active; a word about it."""
+        ...
+
+    def set_restart_policy(self, container: str, policy: str) -> str:
+        """Set a container's restart policy; a word about it."""
+        ...
+
+    def restart_container(self, container: str, *, timeout_s: float) -> str:
+        """Restart a container and wait until it runs; a word about it."""
+        ...
+
+    def patch_object(self, change: PatchObject, run: str) -> dict[str, str]:
+        """Patch a live object that is still the measured one; what `restore_object` needs."""
+        ...
+
+    def restore_object(self, effect: Mapping[str, str]) -> dict[str, str]:
+        """Put an object back as its backup has it; as `patch_object`, a `word` about it."""
+        ...
+
+
+class WithoutObjects:
+    """The part of a machine that holds no cluster objects."""
+
+    target: SubjectId
+
+    def patch_object(self, change: PatchObject, run: str) -> dict[str, str]:
+        """Refuse: objects are patched in a cluster."""
+        del run
+        raise RepairRefused(str(self.target), f"{change.kind} objects are not here")
+
+    def restore_object(self, effect: Mapping[str, str]) -> dict[str, str]:
+        """Refuse: objects are restored in a cluster."""
+        raise RepairRefused(str(self.target), f"{effect.get('object')} is not here")

@@ -1,0 +1,52 @@
+"""From a subject to the place that is repaired for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from gapcheck.errors import RepairRefused
+from gapcheck.fixtures.targets.opening import open_target
+from gapcheck.fixtures.targets.root import RootTarget
+from gapcheck.model import CLUSTER, REGISTRY, SITE, SubjectId, node_subject
+from gapcheck.remediations.machines.base import Machine
+from gapcheck.remediations.machines.root import RootMachine, SiteMachine
+from gapcheck.site import Site
+from gapcheck.state import State
+
+
+def open_machines(site: Site, *, base: Path, state: State) -> Callable[[SubjectId], Machine]:
+    """What opens the machine of a subject of `site`; paths are relative to `base`.
+
+    The opener raises RepairRefused where the subject is no place that can be written.
+    """
+    nodes = {node_subject(node.name): node for node in site.node_list}
+
+    def opened(subject: SubjectId) -> Machine:
+        if subject == SITE:
+            return SiteMachine(SITE, base, state)
+        if subject == CLUSTER and site.cluster is not None and site.cluster.kubeconfig:
+            from gapcheck.remediations.machines.cluster import open_cluster
+
+            return open_cluster(base / site.cluster.kubeconfig, site.cluster.context)
+        if subject == REGISTRY and site.registry.target:
+            return _on_target(subject, site.registry.target, base, state, sudo=False)
+        if subject in nodes:
+            node = nodes[subject]
+            return _on_target(subject, node.target, base, state, sudo=node.sudo)
+        raise RepairRefused(str(subject), "the site file names no place where it is repaired")
+
+    return opened
+
+
+def _on_target(
+    subject: SubjectId, hostspec: str, base: Path, state: State, *, sudo: bool
+) -> Machine:
+    target = open_target(hostspec, base=base, sudo=sudo)
+    if target.read_only:
+        raise RepairRefused(str(subject), target.read_only)
+    if isinstance(target, RootTarget):
+        return RootMachine(subject, target, state)
+    from gapcheck.remediations.machines.shell import ShellMachine
+
+    return ShellMachine(subject, target)

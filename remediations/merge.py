@@ -1,0 +1,189 @@
+"""Joins the changes of many findings: equal ones once, edits of one file together. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from gapcheck.model import Cause, Risk
+from gapcheck.remediations.editing.keys import dotted, same
+from gapcheck.remediations.plan import (
+    AnyChange,
+    EditBlock,
+    EditJson,
+    EditToml,
+    EditYaml,
+    FileChange,
+    KeyEdit,
+    LineEdit,
+    Output,
+    RefreshTrustStore,
+    RemoveFile,
+    SetMode,
+    SwitchCertificate,
+    Unplanned,
+    WriteFile,
+)
+
+KeyChange = EditToml | EditYaml | EditJson
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A change with the verdicts it repairs and the risk that its remedy declares."""
+
+    change: AnyChange
+    causes: tuple[Cause, ...]
+    risk: Risk
+
+    @property
+    def needs(self) -> str:
+        """Id of the issuing change whose output this one uses, ''."""
+        if isinstance(self.change, SwitchCertificate):
+            return self.change.issue
+        if isinstance(self.change, WriteFile) and isinstance(self.change.content, Output):
+            return self.change.content.change
+        return ""
+
+
+class _Contradiction(Exception):
+    """Two changes of one file cannot both be made; the text says why."""
+
+
+def merged(drafts: Iterable[Draft]) -> tuple[list[Draft], list[Unplanned]]:
+    """The drafts with equal changes and edits of one file joined, and what contradicts.
+
+    Changes of one file that contradict each other are all left out: a person decides.
+    """
+    once: dict[str, Draft] = {}
+    files: dict[tuple[str, str], list[Draft]] = {}
+    for draft in drafts:
+        if isinstance(draft.change, FileChange):
+            files.setdefault((draft.change.target, draft.change.path), []).append(draft)
+            continue
+        key = _same_key(draft.change)
+        known = once.get(key)
+        once[key] = draft if known is None else _joined(known, draft)
+    kept: list[Draft] = []
+    unplanned: list[Unplanned] = []
+    for (target, path), group in files.items():
+        try:
+            kept += _one_file(group)
+        except _Contradiction as both:
+            why = f"two remedies contradict each other in {path} of {target}: {both}"
+            causes = dict.fromkeys(cause for draft in group for cause in draft.causes)
+            unplanned += (Unplanned(cause=cause, why=why) for cause in causes)
+    return kept + list(once.values()), unplanned
+
+
+def _same_key(change: AnyChange) -> str:
+    # One refresh a target does for all anchors; the thorough form includes the plain one.
+    if isinstance(change, RefreshTrustStore):
+        return f"refresh {change.target} {change.family}"
+    return change.id
+
+
+def _joined(one: Draft, other: Draft) -> Draft:
+    change = one.change
+    if isinstance(other.change, RefreshTrustStore) and other.change.fresh:
+        change = other.change
+    causes = tuple(dict.fromkeys((*one.causes, *other.causes)))
+    return replace(one, change=change, causes=causes, risk=max(one.risk, other.risk, key=_rank))
+
+
+def _rank(risk: Risk) -> int:
+    return risk.rank
+
+
+def _one_file(group: Sequence[Draft]) -> list[Draft]:
+    changes = [draft.change for draft in group if isinstance(draft.change, FileChange)]
+    if len({change.before_sha256 for change in changes}) > 1:
+        raise _Contradiction("they saw different contents")
+    joined: list[Draft] = []
+    for draft in group:
+        for position, known in enumerate(joined):
+            change = _together(known.change, draft.change)
+            if change is not None:
+                joined[position] = replace(_joined(known, draft), change=change)
+                break
+        else:
+            joined.append(draft)
+    _exclusive([draft.change for draft in joined])
+    # What is removed for good goes first: the backups of the rest must not hold it.
+    return sorted(joined, key=lambda draft: not getattr(draft.change, "final", False))
+
+
+def _exclusive(changes: Sequence[AnyChange]) -> None:
+    whole = [each for each in changes if isinstance(each, WriteFile | RemoveFile)]
+    if whole and len(changes) > 1:
+        raise _Contradiction("one replaces the whole file")
+    modes = {each.mode for each in changes if isinstance(each, SetMode)}
+    if len(modes) > 1:
+        raise _Contradiction("they set different modes")
+    kinds = {type(each) for each in changes if not isinstance(each, SetMode)}
+    if len(kinds) > 1:
+        raise _Contradiction("they read it as different formats")
+
+
+def _together(one: AnyChange, other: AnyChange) -> AnyChange | None:
+    """One change that does both, None where they stay two; raises _Contradiction."""
+    if one == other:
+        return one
+    if isinstance(one, EditBlock) and isinstance(other, EditBlock):
+        return _blocks(one, other)
+    if isinstance(one, KeyChange) and type(one) is type(other) and _same_place(one, other):
+        edits = (*one.edits, *getattr(other, "edits", ()))
+        return msgspec.structs.replace(one, edits=_edits(edits))
+    if isinstance(one, WriteFile) and isinstance(other, WriteFile):
+        raise _Contradiction("they write different contents")
+    return None
+
+
+def _same_place(one: KeyChange, other: AnyChange) -> bool:
+    if isinstance(one, EditYaml) and isinstance(other, EditYaml):
+        return (one.document, one.final) == (other.document, other.final)
+    return True
+
+
+def _edits(edits: Iterable[KeyEdit]) -> tuple[KeyEdit, ...]:
+    kept: list[KeyEdit] = []
+    for edit in edits:
+        if any(_equal(edit, known) for known in kept):
+            continue
+        clash = next((known for known in kept if _clash(edit, known)), None)
+        if clash is not None:
+            raise _Contradiction(f"{dotted(clash.keys)} and {dotted(edit.keys)} overlap")
+        kept.append(edit)
+    return tuple(kept)
+
+
+def _equal(one: KeyEdit, other: KeyEdit) -> bool:
+    return (one.op, one.keys) == (other.op, other.keys) and same(one.value, other.value)
+
+
+def _clash(one: KeyEdit, other: KeyEdit) -> bool:
+    """Whether one lies at or under the other, or both count positions of one list."""
+    shared = min(len(one.keys), len(other.keys))
+    if one.keys[:shared] == other.keys[:shared]:
+        return True
+    for mine, theirs in zip(one.keys, other.keys, strict=False):
+        if mine != theirs:
+            both = isinstance(mine, int) and isinstance(theirs, int)
+            return both and "delete" in (one.op, other.op)
+    return False
+
+
+def _blocks(one: EditBlock, other: EditBlock) -> EditBlock | None:
+    if one.marker != other.marker:
+        return None
+    if one.lines and other.lines and one.lines != other.lines:
+        raise _Contradiction(f"the block {one.marker} is to hold different lines")
+    edits: dict[str, LineEdit] = {}
+    for edit in (*one.line_edits, *other.line_edits):
+        if edits.setdefault(edit.before, edit) != edit:
+            raise _Contradiction(f"the line {edit.before!r} is to become two different ones")
+    return msgspec.structs.replace(
+        one, lines=one.lines or other.lines, line_edits=tuple(edits.values())
+    )

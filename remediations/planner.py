@@ -1,0 +1,276 @@
+"""From verdicts to one round's plan: what repairs them, in the order that breaks nothing. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from gapcheck.engine import Evaluation
+from gapcheck.errors import CannotPlan, EditRefused, Unmeasured
+from gapcheck.fixtures.facts import (
+    ClusterFacts,
+    FactSet,
+    FileFact,
+    NodeFacts,
+    Observed,
+    Present,
+    RegistryFacts,
+    ReleaseFacts,
+    SiteFacts,
+)
+from gapcheck.model import CLUSTER, REGISTRY, RELEASE, SITE, Cause, Risk, Status, SubjectId, Verdict
+from gapcheck.registry import Remedy
+from gapcheck.remediations.diff import file_diff
+from gapcheck.remediations.merge import Draft, merged
+from gapcheck.remediations.plan import (
+    AnyChange,
+    Change,
+    EditBlock,
+    EditJson,
+    EditToml,
+    EditYaml,
+    FileChange,
+    IssueCertificate,
+    PatchObject,
+    Plan,
+    PlannedChange,
+    RefreshTrustStore,
+    RemoveFile,
+    RestartContainer,
+    RestartUnit,
+    SetContainer,
+    SetMode,
+    Stage,
+    SwitchCertificate,
+    Unplanned,
+    WriteFile,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which verdicts are planned for. `select` and `targets` are globs; () = all.
+
+    Every failing check counts. A check that only warns counts where its remedy is safe, or
+    where `select` names it. `done` are ids of changes this run has applied; `with_roots`
+    plans for selected verdicts' roots as well. `read_only` says, by target, why it cannot be
+    written.
+    """
+
+    max_risk: Risk = Risk.RESTART
+    select: Sequence[str] = ()
+    targets: Sequence[str] = ()
+    with_roots: bool = False
+    done: Collection[str] = ()
+    read_only: Mapping[SubjectId, str] = field(default_factory=dict)
+
+
+def build_plan(evaluation: Evaluation, *, round: int = 1, wanted: Wanted | None = None) -> Plan:  # noqa: A002 - the plan's own word
+    """One round's changes for `evaluation`, and why the rest of its failures is left."""
+    wanted = wanted or Wanted()
+    drafts: list[Draft] = []
+    unplanned: list[Unplanned] = []
+    for verdict in _considered(evaluation, wanted):
+        found, left = _plan_verdict(evaluation, verdict)
+        drafts += found
+        unplanned += left
+    kept, conflicts = merged(drafts)
+    unplanned += conflicts
+    allowed: list[Draft] = []
+    for draft in kept:
+        why = _refused(draft.change, evaluation, wanted)
+        if why:
+            unplanned += (Unplanned(cause=cause, why=why) for cause in draft.causes)
+        else:
+            allowed.append(draft)
+    allowed, orphans = _without_orphans(allowed)
+    unplanned += orphans
+    changes: list[PlannedChange] = []
+    for draft in sorted(allowed, key=_order):
+        try:
+            changes.append(_planned(draft, evaluation.facts))
+        except EditRefused as refused:
+            unplanned += (Unplanned(cause=cause, why=str(refused)) for cause in draft.causes)
+    return Plan(round=round, changes=tuple(changes), unplanned=tuple(dict.fromkeys(unplanned)))
+
+
+def _considered(evaluation: Evaluation, wanted: Wanted) -> Iterator[Verdict]:
+    chosen: dict[Cause, Verdict] = {}
+    for verdict in evaluation.all():
+        if _counts(evaluation, verdict, wanted):
+            chosen[verdict.cause] = verdict
+    if wanted.with_roots and (wanted.select or wanted.targets):
+        for verdict in tuple(chosen.values()):
+            for root in verdict.root_causes:
+                chosen.setdefault(root, evaluation.verdict(root.check, root.subject))
+    yield from (verdict for verdict in chosen.values() if verdict.findings)
+
+
+def _counts(evaluation: Evaluation, verdict: Verdict, wanted: Wanted) -> bool:
+    named = any(
+        fnmatchcase(verdict.check, each) or verdict.check.startswith(f"{each}-")
+        for each in wanted.select
+    )
+    if wanted.select and not named:
+        return False
+    if wanted.targets and not any(_targets(each, verdict.subject) for each in wanted.targets):
+        return False
+    if verdict.status is Status.WARN:
+        remedy = evaluation.catalogue.remedies.get(verdict.check)
+        return named or (remedy is not None and remedy.risk is Risk.SAFE)
+    return verdict.status is Status.FAIL
+
+
+def _targets(pattern: str, subject: SubjectId) -> bool:
+    return fnmatchcase(subject, pattern) or fnmatchcase(subject.partition("/")[2], pattern)
+
+
+def _plan_verdict(evaluation: Evaluation, verdict: Verdict) -> tuple[list[Draft], list[Unplanned]]:
+    remedy = evaluation.catalogue.remedies.get(verdict.check)
+    if remedy is None:
+        why = evaluation.catalogue.checks[verdict.check].manual
+        return [], [Unplanned(cause=verdict.cause, why=why)]
+    drafts: list[Draft] = []
+    left: list[Unplanned] = []
+    for finding in verdict.findings:
+        try:
+            changes = tuple(remedy.plan(finding, evaluation.view(verdict.subject)))
+        except (CannotPlan, Unmeasured) as cannot:
+            left.append(Unplanned(cause=verdict.cause, why=str(cannot)))
+            continue
+        drafts += (_draft(each, verdict, remedy) for each in changes)
+        if not changes:
+            left.append(Unplanned(cause=verdict.cause, why="its remedy has nothing to change here"))
+    return drafts, left
+
+
+def _draft(change: Change, verdict: Verdict, remedy: Remedy) -> Draft:
+    return Draft(change=change, causes=(verdict.cause,), risk=remedy.risk)  # type: ignore[arg-type] # planners yield the closed union
+
+
+def _refused(change: AnyChange, evaluation: Evaluation, wanted: Wanted) -> str:
+    del evaluation
+    why = wanted.read_only.get(change.target, "")
+    if why:
+        return f"{change.target} is read-only: {why}"
+    if change.risk.rank > wanted.max_risk.rank:
+        return f"needs --max-risk {change.risk}"
+    if change.id in wanted.done:
+        return f"{change.id} was applied in this run already and did not help"
+    return ""
+
+
+def _without_orphans(drafts: list[Draft]) -> tuple[list[Draft], list[Unplanned]]:
+    """Leave out changes whose content an issuing change makes that is itself left out."""
+    ids = {draft.change.id for draft in drafts}
+    kept: list[Draft] = []
+    left: list[Unplanned] = []
+    for draft in drafts:
+        needs = draft.needs
+        if needs and needs not in ids:
+            left += (Unplanned(cause=c, why=f"apply {needs} first") for c in draft.causes)
+        else:
+            kept.append(draft)
+    return kept, left
+
+
+_STAGES: Mapping[type[Change], Stage] = {
+    EditBlock: Stage.NAMES,
+    IssueCertificate: Stage.ISSUE,
+    RefreshTrustStore: Stage.TRUST,
+    RemoveFile: Stage.TRUST,
+    SetMode: Stage.TRUST,
+    EditToml: Stage.RUNTIME,
+    EditJson: Stage.RUNTIME,
+    RestartUnit: Stage.RESTART,
+    SwitchCertificate: Stage.LEAF,
+    SetContainer: Stage.REGISTRY,
+    RestartContainer: Stage.REGISTRY,
+}
+
+
+def stage_of(change: AnyChange) -> Stage:
+    """Where `change` stands in the order over the whole site."""
+    match change:
+        case WriteFile(stage=stage):
+            return stage
+        case RestartUnit(target=target) if target == REGISTRY:
+            return Stage.REGISTRY
+        case EditYaml():
+            return Stage.SECRET if change.final else Stage.RELEASE
+        case PatchObject(rolls_out=True):
+            return Stage.ROLLOUT
+        case PatchObject(kind=kind):
+            return {"ConfigMap": Stage.NAMES, "Secret": Stage.SECRET}.get(kind, Stage.RELEASE)
+        case _:
+            return _STAGES[type(change)]
+
+
+def _order(draft: Draft) -> tuple[int, int, str, str]:
+    change = draft.change
+    stage = stage_of(change)
+    # Anchors are written before the store is rebuilt from them.
+    rank = 1 if isinstance(change, RefreshTrustStore) else 0
+    return stage, rank, change.target, getattr(change, "path", "")
+
+
+def _planned(draft: Draft, facts: FactSet) -> PlannedChange:
+    change = draft.change
+    diff = ""
+    if isinstance(change, FileChange):
+        fact = measured_file(facts, change.target, change.path)
+        content = None if fact is None else facts.blobs.get(fact.blob)
+        if fact is None or content is not None or isinstance(change, SetMode | WriteFile):
+            diff = file_diff(change, content, redacted=bool(fact and fact.redacted))
+        else:
+            diff = f"(no diff: the content of {change.path} was not taken)\n"
+    return PlannedChange(
+        id=change.id,
+        change=change,
+        stage=_order(draft)[0],
+        causes=draft.causes,
+        diff=diff,
+        note=_note(change, facts),
+    )
+
+
+def _note(change: AnyChange, facts: FactSet) -> str:
+    node = facts.by_subject.get(change.target)
+    if isinstance(change, RestartUnit) and isinstance(node, NodeFacts) and not node.running:
+        return "takes effect at the next boot"
+    if getattr(change, "final", False):
+        return "final: cannot be undone"
+    if isinstance(change, IssueCertificate):
+        names = ", ".join((*change.names, *change.addresses))
+        return f"certificate for {names}, {change.days} days; keys are made when it is applied"
+    return ""
+
+
+def measured_file(facts: FactSet, target: SubjectId, path: str) -> FileFact | None:
+    """The measured file at `path` of `target`, None where none was seen there."""
+    for files in _file_tables(facts, target):
+        observed = files.get(path)
+        if isinstance(observed, Present):
+            return observed.value
+    return None
+
+
+def _file_tables(facts: FactSet, target: SubjectId) -> Iterator[Mapping[str, Observed[FileFact]]]:
+    subjects = (SITE, CLUSTER, RELEASE) if target == SITE else (target,)
+    for subject in subjects:
+        match facts.by_subject.get(subject):
+            case (
+                SiteFacts(files=files)
+                | ClusterFacts(files=files)
+                | ReleaseFacts(files=files)
+                | NodeFacts(files=files)
+            ):
+                yield files
+            case RegistryFacts(machine=Present(value=machine)):
+                yield machine.files
+                for each in (machine.certificate, machine.key):
+                    if isinstance(each, Present):
+                        yield {each.value.path: each}
+            case _:
+                continue
