@@ -59,8 +59,8 @@ def _faults() -> Iterator[str]:
     yield "**Guide** marks what following the guide as written produces."
     finders: dict[str, list[str]] = {}
     for check in catalogue().checks.values():
-        for fault in check.source.fault:
-            finders.setdefault(fault, []).append(f"[{check.id}](checks.md#{check.id.lower()})")
+        for cited in check.source.fault:
+            finders.setdefault(cited, []).append(f"[{check.id}](checks.md#{check.id.lower()})")
     for letter, members in groupby(FAULTS.items(), key=lambda item: item[0][0]):
         yield from ("", f"## {_LAYERS[letter]}")
         for name, fault in members:
