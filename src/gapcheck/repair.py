@@ -6,7 +6,6 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 
 import msgspec
 
@@ -26,7 +25,7 @@ from gapcheck.remediations.undo import list_runs, plan_undo, undo_run
 from gapcheck.site import Site
 from gapcheck.site_file import LoadedSite
 from gapcheck.state import State, state_folder
-from gapcheck.suite import FixOptions, Prepared, targets
+from gapcheck.suite import FixOptions, Prepared, clock, targets
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +120,7 @@ class _Run:
 
     def _applier(self) -> Applier:
         if self.applier is None:
-            self.journal = Journal(self.state.new_run(self.prepared.run_id), _clock)
+            self.journal = Journal(self.state.new_run(self.prepared.run_id), clock)
             self.applier = Applier(
                 machines=self.machines,
                 journal=self.journal,
@@ -187,8 +186,8 @@ def _undo(
     *,
     force: bool,
 ) -> tuple[ChangeResult, ...]:
-    own = f"{_clock():%Y%m%dT%H%M%SZ}-undo-{run_id[-6:]}"
-    journal = Journal(state.new_run(own), _clock)
+    own = f"{clock():%Y%m%dT%H%M%SZ}-undo-{run_id[-6:]}"
+    journal = Journal(state.new_run(own), clock)
     try:
         return undo_run(
             plan_undo(run_id, state),
@@ -256,12 +255,8 @@ def _failing(verdicts: Iterable[Verdict]) -> frozenset[Cause]:
 
 
 def _holder(run_id: str) -> Holder:
-    since = _clock().isoformat(timespec="seconds")
+    since = clock().isoformat(timespec="seconds")
     return Holder(run=run_id, pid=os.getpid(), host=socket.gethostname(), since=since)
-
-
-def _clock() -> datetime:
-    return datetime.now(UTC)
 
 
 def _state() -> State:

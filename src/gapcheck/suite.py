@@ -37,6 +37,11 @@ def nobody_watches(done: int, total: int, subject: str) -> None:
     """Progress that is not shown."""
 
 
+def clock() -> datetime:
+    """The time: read here and nowhere else."""
+    return datetime.now(UTC)
+
+
 def always(plan: Plan) -> bool:
     """The flag that asked for repair is the consent."""
     del plan
@@ -98,7 +103,7 @@ class Prepared:
 
 def prepare(request: Request) -> Prepared:
     """Measure (or read the bundle), and repair where asked, up to the final facts."""
-    started = datetime.now(UTC)
+    started = clock()
     run_id = f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     if request.bundle is not None:
         return _from_bundle(request, run_id, started)
@@ -210,7 +215,7 @@ def make_record(
         site=prepared.site.name or prepared.site.registry.netloc,
         front_end=request.front_end,
         started=prepared.started,
-        finished=datetime.now(UTC),
+        finished=clock(),
         taken_at=prepared.facts.taken_at,
         now=prepared.now,
         bundle=str(request.bundle or ""),
