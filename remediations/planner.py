@@ -79,7 +79,7 @@ def build_plan(evaluation: Evaluation, *, round: int = 1, wanted: Wanted | None 
     unplanned += conflicts
     allowed: list[Draft] = []
     for draft in kept:
-        why = _refused(draft.change, evaluation, wanted)
+        why = _refused(draft, wanted)
         if why:
             unplanned += (Unplanned(cause=cause, why=why) for cause in draft.causes)
         else:
@@ -149,13 +149,15 @@ def _draft(change: Change, verdict: Verdict, remedy: Remedy) -> Draft:
     return Draft(change=change, causes=(verdict.cause,), risk=remedy.risk)  # type: ignore[arg-type] # planners yield the closed union
 
 
-def _refused(change: AnyChange, evaluation: Evaluation, wanted: Wanted) -> str:
-    del evaluation
+def _refused(draft: Draft, wanted: Wanted) -> str:
+    change = draft.change
     why = wanted.read_only.get(change.target, "")
     if why:
         return f"{change.target} is read-only: {why}"
-    if change.risk.rank > wanted.max_risk.rank:
-        return f"needs --max-risk {change.risk}"
+    # A remedy that may cost an outage does so by what it means, not by any one change.
+    risk = Risk.OUTAGE if draft.risk is Risk.OUTAGE else change.risk
+    if risk.rank > wanted.max_risk.rank:
+        return f"needs --max-risk {risk}"
     if change.id in wanted.done:
         return f"{change.id} was applied in this run already and did not help"
     return ""

@@ -9,7 +9,7 @@ from gapcheck.fixtures import pki
 from gapcheck.fixtures.gotls.refusal import Reason
 from gapcheck.fixtures.gotls.verdict import GoVerdict, judge_chain
 from gapcheck.fixtures.pki import Cert
-from gapcheck.fixtures.served import measured_at, served_chain
+from gapcheck.fixtures.served import measured_at, served_chain, served_leaf
 from gapcheck.fixtures.trust_roots import Roots, registry_roots
 from gapcheck.model import CheckId, Evidence, Finding, Scope, Severity
 from gapcheck.registry import Judgement, Source, check
@@ -63,9 +63,9 @@ def _read(ders: tuple[bytes, ...]) -> list[Cert]:
 
 
 def _leaf_alone(view: RegistryView, roots: Roots, served: tuple[bytes, ...]) -> Iterator[Finding]:
-    leaf = pki.read_certificate(served[0])
+    leaf = served_leaf(view)
     held = pki.certificates(roots.pem)
-    if leaf.self_issued or leaf.der not in [cert.der for cert in held]:
+    if leaf.self_issued or served[0] not in [cert.der for cert in held]:
         return
     if any(cert.subject == leaf.issuer for cert in held):
         return

@@ -117,10 +117,9 @@ def _anchors(view: RegistryView, wanted: int) -> Iterator[Finding]:
     roots = registry_roots(view)
     verdict = judge_chain(served_chain(view), roots=pki.pool(roots.pem), host=None, now=view.now)
     leaf = view.registry.tls.chain[0]
-    for der in verdict.anchors:
-        cert = pki.read_certificate(der)
+    for cert in pki.certificates(roots.pem):
         left = days_left(cert, now=view.now)
-        if cert.fingerprint != leaf and left < wanted:
+        if cert.der in verdict.anchors and cert.fingerprint != leaf and left < wanted:
             yield Finding(
                 problem=f"the CA expires in {left:.1f} days, the policy asks for {wanted}",
                 evidence=(Evidence("CA", cert.named, roots.named),),

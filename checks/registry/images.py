@@ -7,7 +7,15 @@ from collections.abc import Iterator
 from gapcheck.errors import NotApplicable, Unmeasured
 from gapcheck.fixtures.facts import ImageFact, measured
 from gapcheck.fixtures.images import names_registry, parse_reference
-from gapcheck.model import CLUSTER, CheckId, Evidence, Finding, Scope, Severity
+from gapcheck.model import (
+    CLUSTER,
+    CheckId,
+    Evidence,
+    Finding,
+    Scope,
+    Severity,
+    node_subject,
+)
 from gapcheck.registry import Judgement, Source, check
 from gapcheck.view import RegistryView
 
@@ -190,10 +198,15 @@ def _architectures(view: RegistryView) -> tuple[set[str], Unmeasured | None]:
             continue
         if machine:
             found.add(_GO_ARCH.get(machine, machine))
-    if view.has(CLUSTER):
-        try:
-            nodes = measured(view.cluster.nodes, "the cluster's nodes", CLUSTER) or ()
-        except Unmeasured as unread:
-            return found, gap or unread
-        found |= {node.arch for node in nodes if node.arch}
-    return found, gap
+    if view.site.cluster is None:
+        unseen = [
+            node.name for node in view.site.node_list if not view.has(node_subject(node.name))
+        ]
+        if unseen:
+            gap = gap or Unmeasured("the architecture", "it was not reached", f"node/{unseen[0]}")
+        return found, gap
+    try:
+        nodes = measured(view.cluster.nodes, "the cluster's nodes", CLUSTER) or ()
+    except Unmeasured as unread:
+        return found, gap or unread
+    return found | {node.arch for node in nodes if node.arch}, gap

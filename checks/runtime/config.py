@@ -26,7 +26,10 @@ from gapcheck.view import NodeView
 
 _OLD_FORMAT_IDS = 2
 DEAD = "the daemon does not start: no pod can be created on this node"
-UNREAD = "the setting has no effect: pulls fail with x509: certificate signed by unknown authority"
+UNREAD = (
+    "the setting has no effect: where nothing else trusts the CA, pulls fail with "
+    "x509: certificate signed by unknown authority"
+)
 
 
 @check(

@@ -53,10 +53,14 @@ def _with_issuer(view: RegistryView) -> WriteFile | None:
     if not sound or not judge_chain(chain, roots=roots, host=None, now=view.now).ok:
         return None
     ders = (*held.certificates, *roots.certificates)
+    try:
+        pem = b"".join(map(pki.to_pem, ders))
+    except ValueError as bad:
+        raise CannotPlan(f"{path} holds a CA that cannot be written again: {bad}") from bad
     return WriteFile(
         target=SITE,
         path=path,
         before_sha256=file.value.sha256,
-        content=Literal(b"".join(map(pki.to_pem, ders))),
+        content=Literal(pem),
         mode=file.value.mode,
     )

@@ -67,6 +67,8 @@ def reissue(view: RegistryView) -> Iterator[Change]:
         raise CannotPlan(_KEYS) from None
     except Unmeasured as gap:
         raise CannotPlan(str(gap)) from gap
+    except ValueError as bad:
+        raise CannotPlan(f"a CA certificate cannot be written again: {bad}") from bad
     yield issue
     yield from trusted
     yield SwitchCertificate(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import os
 import secrets
@@ -17,6 +16,7 @@ import msgspec
 from gapcheck.errors import RepairFailed, RepairRefused
 from gapcheck.model import SubjectId
 from gapcheck.remediations.journal import FileState, sync_folder
+from gapcheck.remediations.lock import FolderLocks
 from gapcheck.remediations.machines.base import Holder, Looked, WithoutObjects
 from gapcheck.state import State, private_folder
 
@@ -27,11 +27,12 @@ class FileMachine(WithoutObjects):
     running = False
     read_only = ""
 
-    def __init__(self, target: SubjectId, folder: Path, state: State) -> None:
+    def __init__(self, target: SubjectId, folder: Path, state: State, locks: FolderLocks) -> None:
         self.target = target
         self.folder = folder
         self._state = state
-        self._lock_fd = -1
+        self._locks = locks
+        self._locked = False
 
     def place(self, path: str) -> Path:
         """Where `path` lies here with every link followed; OSError where links never end."""
@@ -46,33 +47,16 @@ class FileMachine(WithoutObjects):
         raise NotImplementedError
 
     def lock(self, holder: Holder) -> str:
-        """Hold the folder by flock, which ends with the process; see `Machine.lock`."""
-        fd = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        note = self._lock_note()
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as held:
-            os.close(fd)
-            who = note.read_text() if note.is_file() else "another process"
-            raise RepairRefused(str(self.folder), f"{who} is repairing it") from held
-        self._lock_fd = fd
-        dead = note.read_text() if note.is_file() else ""
-        with self._refusing(self.folder):
-            private_folder(self._state.root)
-            private_folder(note.parent)
-            note.write_text(str(holder))
-        return f"lock taken over from {dead}, which has ended" if dead else ""
+        """Hold the folder; see `Machine.lock`."""
+        word = self._locks.hold(self.folder, holder)
+        self._locked = True
+        return word
 
     def unlock(self) -> None:
         """Give the folder free."""
-        if self._lock_fd >= 0:
-            self._lock_note().unlink(missing_ok=True)
-            os.close(self._lock_fd)
-            self._lock_fd = -1
-
-    def _lock_note(self) -> Path:
-        key = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:16]
-        return self._state.root / "locks" / key
+        if self._locked:
+            self._locked = False
+            self._locks.free(self.folder)
 
     def look(self, path: str, *, follow: bool = True, read: bool = True) -> Looked:
         """What stands at `path`; see `Machine.look`."""

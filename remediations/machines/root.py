@@ -9,6 +9,7 @@ from pathlib import Path
 from gapcheck.errors import RepairFailed, RepairRefused
 from gapcheck.fixtures.targets.root import RootTarget
 from gapcheck.model import SubjectId
+from gapcheck.remediations.lock import FolderLocks
 from gapcheck.remediations.machines.debian_store import refresh_debian_store
 from gapcheck.remediations.machines.files import FileMachine
 from gapcheck.state import State
@@ -51,8 +52,10 @@ class _Processless(FileMachine):
 class RootMachine(_Processless):
     """The root of an image, confined: a link never leads out of it."""
 
-    def __init__(self, target: SubjectId, root: RootTarget, state: State) -> None:
-        super().__init__(target, root.root, state)
+    def __init__(
+        self, target: SubjectId, root: RootTarget, state: State, locks: FolderLocks
+    ) -> None:
+        super().__init__(target, root.root, state, locks)
         self._root = root
 
     def place(self, path: str) -> Path:
@@ -94,8 +97,8 @@ class RootMachine(_Processless):
 class SiteMachine(_Processless):
     """Files that the site file names, relative to its folder; absolute paths are themselves."""
 
-    def __init__(self, target: SubjectId, folder: Path, state: State) -> None:
-        super().__init__(target, Path(os.path.realpath(folder)), state)
+    def __init__(self, target: SubjectId, folder: Path, state: State, locks: FolderLocks) -> None:
+        super().__init__(target, Path(os.path.realpath(folder)), state, locks)
 
     def place(self, path: str) -> Path:
         """Where `path` lies, links followed."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from support import healthy as h
 from support import odd_certs as odd
@@ -232,6 +233,95 @@ def test_a_sha1_signature_is_weak_and_breaks_the_chain() -> None:
     assert "signed by SHA1" in verdict.findings[0].problem
     chain = h.verdict_of("CERT-CHAIN-001", facts, site, "registry")
     assert [root.check for root in chain.root_causes] == ["CERT-STRENGTH-001"]
+
+
+def test_a_key_that_go_refuses_is_found() -> None:
+    big = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    old = dsa.generate_private_key(2048)
+    assert (
+        "DSA"
+        in judged("CERT-STRENGTH-001", issue(by=h.ca(), key=big), _signed(old)).findings[0].problem
+    )
+
+
+def _signed(key: Any) -> Pair:
+    """A certificate over `key`, which itself signs nothing."""
+    template = issue(by=h.ca()).cert
+    cert = (
+        x509.CertificateBuilder()
+        .subject_name(subject("dsa"))
+        .issuer_name(template.issuer)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(template.not_valid_before_utc)
+        .not_valid_after(template.not_valid_after_utc)
+        .sign(h.ca().key, hashes.SHA256())
+    )
+    return Pair(cert=cert, key=key, issuer=h.ca())
+
+
+def test_an_rsa_key_above_gos_limit_is_found() -> None:
+    numbers = rsa.RSAPublicNumbers(65537, (1 << 8300) + 1)
+    key = SimpleNamespace(public_key=numbers.public_key)
+    verdict = judged("CERT-STRENGTH-001", h.leaf(), _signed(key))
+    assert "8301 bits, Go takes up to 8192" in verdict.findings[0].problem
+
+
+def test_a_critical_extension_that_go_does_not_know_is_found() -> None:
+    odd_one = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
+    verdict = judged("CERT-USAGE-001", issue(by=h.ca(), extra=((odd_one, True),)))
+    assert "unhandled critical extension" in verdict.findings[0].consequence
+
+
+def test_the_leaf_beside_its_ca_in_the_ca_file_is_no_defect() -> None:
+    site, facts = trusting(h.leaf(), h.ca(), chain=(h.leaf(),))
+    assert h.verdict_of("CERT-CHAIN-001", facts, site, "registry").status is Status.PASS
+
+
+def test_a_certificate_that_cannot_be_read_is_no_pass_and_no_crash() -> None:
+    site, facts = h.healthy()
+    blobs = h.Blobs()
+    old: Any = facts.by_subject["registry"]  # type: ignore[index] # a subject's name
+    tls = msgspec.structs.replace(old.tls, chain=(blobs.add(b"0\x03garbage"),))
+    facts = h.with_facts(facts, "registry", blobs.held, tls=tls)
+    for check in FAMILY:
+        verdict = h.verdict_of(check, facts, site, "registry")
+        assert "crashed" not in verdict.reason
+        if check not in ("CERT-KEY-001", "CERT-KEY-002", "CERT-SERVED-002"):
+            assert verdict.status is not Status.PASS, check
+
+
+def test_names_of_the_releases_images_are_in_use() -> None:
+    site, facts = h.healthy()
+    old: Any = facts.by_subject["release"]  # type: ignore[index] # a subject's name
+    workload = old.workloads.value[0]
+    container = msgspec.structs.replace(
+        workload.containers[0], image=f"{h.ADDRESS}/app:1", env_images={"X": "not an image"}
+    )
+    workloads = Present((msgspec.structs.replace(workload, containers=(container,)),))
+    facts = h.with_facts(facts, "release", workloads=workloads)
+    facts = h.served(facts, issue(by=h.ca(), san=("registry.local",)))
+    verdict = h.verdict_of("CERT-SAN-001", facts, site, "registry")
+    assert [finding.locus for finding in verdict.findings] == [h.ADDRESS]
+
+
+def test_without_the_paths_of_the_pair_its_files_are_not_applicable() -> None:
+    site = h.site(registry={**_registry(), "certificate": None})
+    _, facts = h.healthy()
+    verdict = h.verdict_of("CERT-KEY-001", facts, site, "registry")
+    assert (verdict.status, "registry.certificate" in verdict.reason) == (
+        Status.NOT_APPLICABLE,
+        True,
+    )
+
+
+def test_a_clock_that_was_not_measured_is_not_shown() -> None:
+    site, facts = h.healthy()
+    facts = h.with_facts(
+        h.served(facts, issue(by=h.ca(), days=5)), "registry", date=Absent("no Date header")
+    )
+    finding = h.verdict_of("CERT-LIFE-001", facts, site, "registry").findings[0]
+    assert not any("clock" in each.label for each in finding.evidence)
 
 
 def test_a_roots_own_signature_is_not_judged() -> None:

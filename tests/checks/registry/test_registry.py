@@ -266,9 +266,10 @@ def test_a_single_manifest_of_another_platform_runs_into_an_exec_error() -> None
 
 
 def test_platforms_without_known_nodes_are_nothing_to_judge() -> None:
-    site, facts = h.healthy()
+    _, facts = h.healthy()
     left = {k: v for k, v in facts.by_subject.items() if not k.startswith(("node/", "cluster"))}
     facts = msgspec.structs.replace(facts, by_subject=left)
+    site = h.site(nodes=[], cluster=None, release=None)
     assert h.verdict_of("REG-IMAGE-002", facts, site, "registry").status is Status.NOT_APPLICABLE
 
 
@@ -276,6 +277,26 @@ def test_an_unread_architecture_is_an_error() -> None:
     site, facts = h.healthy()
     facts = h.with_facts(facts, "node/rhel", arch=Unreadable("timeout"))
     assert h.verdict_of("REG-IMAGE-002", facts, site, "registry").status is Status.ERROR
+
+
+def test_an_unreached_node_leaves_its_architecture_unmeasured() -> None:
+    site = h.site(cluster=None, release=None)
+    _, facts = h.healthy()
+    left = {k: v for k, v in facts.by_subject.items() if k not in ("node/rhel", "cluster")}
+    facts = msgspec.structs.replace(facts, by_subject=left)
+    verdict = h.verdict_of("REG-IMAGE-002", facts, site, "registry")
+    assert (verdict.status, "node/rhel" in verdict.reason) == (Status.ERROR, True)
+
+
+def test_a_cluster_without_readable_nodes_is_an_error() -> None:
+    site, facts = h.healthy()
+    facts = h.with_facts(facts, "cluster", nodes=Unreadable("forbidden"))
+    assert h.verdict_of("REG-IMAGE-002", facts, site, "registry").status is Status.ERROR
+
+
+def test_an_image_that_was_never_asked_for_is_an_error() -> None:
+    images = {**registry_facts().images, CODERD: Absent()}
+    assert judged("REG-IMAGE-001", images=images).status is Status.ERROR
 
 
 def storage(available: int, inodes: int = -1) -> dict[str, Any]:

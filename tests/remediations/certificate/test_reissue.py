@@ -6,13 +6,15 @@ from typing import Any
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from support import healthy as h
 from support.certs import NOW, Pair, authority, guide_certificate, issue
 
 from gapcheck.engine import Evaluation
 from gapcheck.errors import CannotPlan
 from gapcheck.fixtures import pki
-from gapcheck.fixtures.facts import Absent, Clock, FactSet, Present, Unreadable
+from gapcheck.fixtures.facts import Absent, Clock, FactSet, Present, TlsFact, Unreadable
 from gapcheck.model import CheckId, Finding, Status, SubjectId
 from gapcheck.registry import catalogue
 from gapcheck.remediations.plan import (
@@ -330,6 +332,64 @@ def test_a_key_file_loses_the_rights_of_others(mode: int, gid: int, wanted: int)
     )
     done = with_machine(facts, key=Present(msgspec.structs.replace(key, mode=wanted)))
     assert h.verdict_of("CERT-KEY-002", done, site, "registry").status is Status.PASS
+
+
+@pytest.mark.parametrize("check", ["CERT-STRENGTH-001", "CERT-USAGE-001"])
+def test_a_weak_or_misused_certificate_is_replaced(check: str) -> None:
+    clients = (ExtendedKeyUsageOID.CLIENT_AUTH,)
+    weak = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 - what the check must find
+    site, facts = serving(issue(by=h.ca(), key=weak, extended=clients))
+    assert isinstance(planned(check, site, facts)[0], IssueCertificate)
+
+
+def test_a_container_to_restart_must_be_named() -> None:
+    _, facts = guides_site()
+    assert "registry.container" in refused("CERT-SAN-001", site_with(container=None), facts)
+
+
+def test_an_issuer_file_without_a_certificate_is_refused() -> None:
+    site, facts = guides_site()
+    facts = h.with_file(facts, "site", "issuer.crt", b"nothing")
+    assert "no certificate that Go loads" in refused("CERT-SAN-001", site, facts)
+
+
+def test_what_was_not_measured_does_not_count_as_trusting() -> None:
+    site, facts = serving(issue(by=h.ca(), days=15))
+    facts = h.with_file(facts, "site", "issuer.crt", authority("Next CA").pem)
+    facts = h.with_facts(facts, "release", secrets=Unreadable("forbidden"))
+    left = {k: v for k, v in facts.by_subject.items() if k != "node/rhel"}
+    reason = refused("CERT-LIFE-002", site, msgspec.structs.replace(facts, by_subject=left))
+    assert "node/rhel (not measured)" in reason
+    assert "secret local-registry-cert (not measured)" in reason
+
+
+def test_a_registry_that_serves_nothing_gets_a_pair_for_the_names_in_use() -> None:
+    site, facts = h.healthy()
+    facts = with_machine(facts, key_public_sha256=Present("0" * 64))
+    facts = h.with_facts(facts, "registry", tls=TlsFact(host=h.HOST, port=443, stage="connect"))
+    issued = planned("CERT-KEY-001", site, facts)[0]
+    assert isinstance(issued, IssueCertificate)
+    assert issued.names == ("registry.local",)
+
+
+def test_a_chain_of_a_site_without_an_issuer_is_left_to_a_person() -> None:
+    inner = issue(by=h.ca(), common_name="Inner CA", san=None, is_ca=True, extended=None)
+    assert "issuer" in refused("CERT-CHAIN-001", *serving(issue(by=inner), issuer=None))
+
+
+def test_a_leaf_in_the_ca_file_is_left_to_a_person() -> None:
+    site, facts = h.healthy()
+    view = Evaluation(site, facts, catalogue(), now=NOW).view(REGISTRY)
+    finding = Finding(problem="the leaf alone", data={"kind": "leaf"})
+    with pytest.raises(CannotPlan, match="give clients the CA"):
+        list(catalogue().remedies[CheckId("CERT-CHAIN-001")].plan(finding, view))
+
+
+def test_an_issuer_that_is_to_be_made_does_not_stand_for_the_signer() -> None:
+    other = h.other_ca()
+    site, facts = serving(issue(by=other), target="ssh://root@registry.local")
+    facts = h.with_file(facts, "site", "issuer.crt", Absent())
+    assert "also holds CN=Example Registry CA" in refused("CERT-CHAIN-001", site, facts)
 
 
 def test_a_pending_restart_is_a_restart() -> None:
