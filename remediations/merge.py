@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import msgspec
 
@@ -19,6 +20,7 @@ from gapcheck.remediations.plan import (
     KeyEdit,
     LineEdit,
     Output,
+    PatchObject,
     RefreshTrustStore,
     RemoveFile,
     SetMode,
@@ -59,15 +61,20 @@ def merged(drafts: Iterable[Draft]) -> tuple[list[Draft], list[Unplanned]]:
     """
     once: dict[str, Draft] = {}
     files: dict[tuple[str, str], list[Draft]] = {}
+    contradicted: list[Unplanned] = []
     for draft in drafts:
         if isinstance(draft.change, FileChange):
             files.setdefault((draft.change.target, draft.change.path), []).append(draft)
             continue
         key = _same_key(draft.change)
         known = once.get(key)
-        once[key] = draft if known is None else _joined(known, draft)
+        try:
+            once[key] = draft if known is None else _joined(known, draft)
+        except _Contradiction as both:
+            why = f"left for a later round: two remedies of one object, {both}"
+            contradicted += (Unplanned(cause=cause, why=why) for cause in draft.causes)
     kept: list[Draft] = []
-    unplanned: list[Unplanned] = []
+    unplanned = contradicted
     for (target, path), group in files.items():
         try:
             kept += _one_file(group)
@@ -82,6 +89,9 @@ def _same_key(change: AnyChange) -> str:
     # One refresh a target does for all anchors; the thorough form includes the plain one.
     if isinstance(change, RefreshTrustStore):
         return f"refresh {change.target} {change.family}"
+    # Two patches of one object would carry the same resource version: the second is refused.
+    if isinstance(change, PatchObject):
+        return f"object {change.api_version} {change.kind} {change.namespace}/{change.name}"
     return change.id
 
 
@@ -89,8 +99,32 @@ def _joined(one: Draft, other: Draft) -> Draft:
     change = one.change
     if isinstance(other.change, RefreshTrustStore) and other.change.fresh:
         change = other.change
+    if isinstance(change, PatchObject) and isinstance(other.change, PatchObject):
+        change = _patched(change, other.change)
     causes = tuple(dict.fromkeys((*one.causes, *other.causes)))
     return replace(one, change=change, causes=causes, risk=max(one.risk, other.risk, key=_rank))
+
+
+def _patched(one: PatchObject, other: PatchObject) -> PatchObject:
+    """One patch that does what both do."""
+    if (one.uid, one.creates, one.final) != (other.uid, other.creates, other.final):
+        raise _Contradiction("they saw different states of it")
+    return msgspec.structs.replace(
+        one,
+        patch=_both(one.patch, other.patch, one.kind),
+        rolls_out=one.rolls_out or other.rolls_out,
+    )
+
+
+def _both(one: Any, other: Any, where: str) -> Any:  # noqa: ANN401 - JSON
+    if one == other:
+        return one
+    if not (isinstance(one, Mapping) and isinstance(other, Mapping)):
+        raise _Contradiction(f"they set {where} to two values")
+    joined = {**other, **one}
+    for key in one.keys() & other.keys():
+        joined[key] = _both(one[key], other[key], f"{where}.{key}")
+    return joined
 
 
 def _rank(risk: Risk) -> int:

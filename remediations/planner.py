@@ -72,15 +72,15 @@ def build_plan(evaluation: Evaluation, *, round: int = 1, wanted: Wanted | None 
     drafts: list[Draft] = []
     unplanned: list[Unplanned] = []
     for verdict in _considered(evaluation, wanted):
-        found, left = _plan_verdict(evaluation, verdict)
+        found, left = _plan_verdict(evaluation, verdict, wanted)
         drafts += found
         unplanned += left
     kept, conflicts = merged(drafts)
     unplanned += conflicts
     allowed: list[Draft] = []
     for draft in kept:
-        why = _refused(draft, wanted)
-        if why:
+        if draft.change.id in wanted.done:
+            why = f"{draft.change.id} was applied in this run already and did not help"
             unplanned += (Unplanned(cause=cause, why=why) for cause in draft.causes)
         else:
             allowed.append(draft)
@@ -126,7 +126,9 @@ def _targets(pattern: str, subject: SubjectId) -> bool:
     return fnmatchcase(subject, pattern) or fnmatchcase(subject.partition("/")[2], pattern)
 
 
-def _plan_verdict(evaluation: Evaluation, verdict: Verdict) -> tuple[list[Draft], list[Unplanned]]:
+def _plan_verdict(
+    evaluation: Evaluation, verdict: Verdict, wanted: Wanted
+) -> tuple[list[Draft], list[Unplanned]]:
     remedy = evaluation.catalogue.remedies.get(verdict.check)
     if remedy is None:
         why = evaluation.catalogue.checks[verdict.check].manual
@@ -139,9 +141,11 @@ def _plan_verdict(evaluation: Evaluation, verdict: Verdict) -> tuple[list[Draft]
         except (CannotPlan, Unmeasured) as cannot:
             left.append(Unplanned(cause=verdict.cause, why=str(cannot)))
             continue
-        drafts += (_draft(each, verdict, remedy) for each in changes)
-        if not changes:
-            left.append(Unplanned(cause=verdict.cause, why="its remedy has nothing to change here"))
+        why = _refused(changes, wanted) if changes else "its remedy has nothing to change here"
+        if why:
+            left.append(Unplanned(cause=verdict.cause, why=why))
+        else:
+            drafts += (_draft(each, verdict, remedy) for each in changes)
     return drafts, left
 
 
@@ -149,17 +153,18 @@ def _draft(change: Change, verdict: Verdict, remedy: Remedy) -> Draft:
     return Draft(change=change, causes=(verdict.cause,), risk=remedy.risk)  # type: ignore[arg-type] # planners yield the closed union
 
 
-def _refused(draft: Draft, wanted: Wanted) -> str:
-    change = draft.change
-    why = wanted.read_only.get(change.target, "")
-    if why:
-        return f"{change.target} is read-only: {why}"
-    # A remedy that may cost an outage does so by what it means, not by any one change.
-    risk = Risk.OUTAGE if draft.risk is Risk.OUTAGE else change.risk
-    if risk.rank > wanted.max_risk.rank:
-        return f"needs --max-risk {risk}"
-    if change.id in wanted.done:
-        return f"{change.id} was applied in this run already and did not help"
+def _refused(changes: Sequence[Change], wanted: Wanted) -> str:
+    """Why a finding is not repaired, '' where it is: all of its changes are made, or none.
+
+    A file without the restart that loads it would be half a repair.
+    """
+    costliest = max((change.risk for change in changes), key=lambda risk: risk.rank)
+    if costliest.rank > wanted.max_risk.rank:
+        return f"needs --max-risk {costliest.value}"
+    for change in changes:
+        why = wanted.read_only.get(change.target, "")
+        if why:
+            return f"{change.target} is read-only: {why}"
     return ""
 
 
