@@ -16,7 +16,7 @@ from gapcheck.errors import EditRefused, RepairFailed, RepairRefused, TargetErro
 from gapcheck.model import SubjectId
 from gapcheck.record import ChangeResult
 from gapcheck.remediations.journal import Entry, FileState, Journal
-from gapcheck.remediations.machines.base import Holder, Machine
+from gapcheck.remediations.machines.base import Holder, Machine, give_free
 from gapcheck.remediations.operation import Operation, Workshop, Write
 from gapcheck.remediations.plan import IssueCertificate, Plan, PlannedChange
 from gapcheck.remediations.recovery import restore, unfinished
@@ -82,8 +82,8 @@ class Applier:
 
     def release(self) -> None:
         """Give every place free."""
-        while self._held:
-            self._held.popitem()[1].unlock()
+        held, self._held = self._held, {}
+        give_free(held.values())
 
     def _machine(self, subject: SubjectId) -> Machine:
         held = self._held.get(subject)
@@ -197,8 +197,19 @@ def execute(
     journal.append(_with(entry, operation, before, effect))
     done.append((operation.id, operation))
     hook(f"backed up {operation.id}")
-    after = _write(operation, journal, hook, done)
-    word: str | dict[str, str] = operation.act() if operation.act else ""
+    after: list[FileState] = []
+    word: str | dict[str, str] = ""
+    try:
+        for each in operation.writes:
+            after.append(_one_file(operation, each, journal.run))
+            hook(f"wrote {each.wanted.path}")
+        if operation.act is not None:
+            word = operation.act()
+    except RepairRefused:
+        if not after:  # nothing of it was done, so there is nothing to put back
+            done.pop()
+            journal.append(Entry(step="rolled_back", op=operation.id, target=machine.target))
+        raise
     hook(f"acted {operation.id}")
     if isinstance(word, dict):
         effect.update(word)
@@ -206,7 +217,7 @@ def execute(
     if operation.trees:
         after += _differences(before, machine.tree(operation.trees))
     applied = msgspec.structs.replace(
-        entry, step="applied", after=after, effect=effect, detail=word
+        entry, step="applied", after=tuple(after), effect=effect, detail=word
     )
     journal.append(applied)
     hook(f"applied {operation.id}")
@@ -227,26 +238,6 @@ def _with(
         final=operation.final,
         effect=effect,
     )
-
-
-def _write(
-    operation: Operation,
-    journal: Journal,
-    hook: Callable[[str], None],
-    done: list[tuple[str, Operation]],
-) -> tuple[FileState, ...]:
-    after: list[FileState] = []
-    for each in operation.writes:
-        try:
-            after.append(_one_file(operation, each, journal.run))
-        except RepairRefused:
-            if not after:  # nothing of it was written, so there is nothing to put back
-                done.pop()
-                entry = Entry(step="rolled_back", op=operation.id, target=operation.machine.target)
-                journal.append(entry)
-            raise
-        hook(f"wrote {each.wanted.path}")
-    return tuple(after)
 
 
 def _one_file(operation: Operation, write: Write, run: str) -> FileState:

@@ -258,7 +258,8 @@ class Workshop:
                 effect = {
                     "object": f"{change.kind}/{change.namespace}/{change.name}",
                     "api_version": change.api_version,
-                    "uid": change.uid,
+                    "run": self.run,
+                    "was": "absent" if change.creates else "present",
                 }
                 act = lambda: machine.patch_object(change, self.run)  # noqa: E731 - one of five
             case _:

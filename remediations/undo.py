@@ -15,7 +15,7 @@ from gapcheck.model import SubjectId
 from gapcheck.record import ChangeResult
 from gapcheck.remediations.apply import UNIT_WAIT_S, execute, no_hook
 from gapcheck.remediations.journal import Entry, FileState, Journal, read_journal
-from gapcheck.remediations.machines.base import Holder, Machine
+from gapcheck.remediations.machines.base import Holder, Machine, give_free
 from gapcheck.remediations.operation import Operation, Write
 from gapcheck.remediations.recovery import (
     RESTARTS,
@@ -200,8 +200,7 @@ def undo_run(  # noqa: PLR0913 - the parts of a run, all by name
         changes = {target: undo.verified(machine, force=force) for target, machine in held.items()}
         results = undo.places(held, changes)
     finally:
-        for machine in held.values():
-            machine.unlock()
+        give_free(held.values())
     if all(each.state != "failed" for each in results):
         journal.append(Entry(step="end", run=journal.run, detail="done"))
     return results
@@ -227,6 +226,11 @@ class _Undo:
         now = machine.states([each.before.path for each in changes])
         pairs = tuple(zip(changes, now, strict=True))
         others = [_foreign(change, state) for change, state in pairs if not change.is_ours(state)]
+        left = {
+            entry.effect["object"]: entry for entry in _of_objects(self._entries(machine.target))
+        }
+        foreign = (machine.foreign_object(entry.effect) for entry in left.values())
+        others += [word for word in foreign if word]
         if others and not force:
             raise RepairRefused(
                 str(machine.target),
@@ -313,6 +317,13 @@ def _effects(entries: Sequence[Entry], machine: Machine, wait_s: float) -> Itera
     for kind, name in restarts:
         restart = machine.restart_unit if kind == "unit" else machine.restart_container
         yield _operation(machine, {kind: name}, partial(restart, name, timeout_s=wait_s))
+
+
+def _of_objects(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """The entries whose objects have to be as they left them."""
+    for entry in entries:
+        if "object" in entry.effect and entry.step == "applied" and not entry.final:
+            yield entry
 
 
 def _operation(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from gapcheck.errors import RepairRefused
+from gapcheck.errors import RepairFailed, RepairRefused, TargetError
 from gapcheck.model import SubjectId
 from gapcheck.remediations.journal import FileState
 from gapcheck.remediations.plan import PatchObject
+
+log = logging.getLogger(__name__)
 
 TRUST_TREES: Mapping[str, tuple[str, ...]] = {
     "debian": ("/etc/ssl/certs",),
@@ -134,6 +137,10 @@ class Machine(Protocol):
         """Put an object back as its backup has it; as `patch_object`, a `word` about it."""
         ...
 
+    def foreign_object(self, effect: Mapping[str, str]) -> str:
+        """A word where the object is not as `effect` left it, ''."""
+        ...
+
 
 class WithoutObjects:
     """The part of a machine that holds no cluster objects."""
@@ -148,3 +155,16 @@ class WithoutObjects:
     def restore_object(self, effect: Mapping[str, str]) -> dict[str, str]:
         """Refuse: objects are restored in a cluster."""
         raise RepairRefused(str(self.target), f"{effect.get('object')} is not here")
+
+    def foreign_object(self, effect: Mapping[str, str]) -> str:
+        """Nothing is here."""
+        return f"{effect.get('object')} is not here"
+
+
+def give_free(machines: Iterable[Machine]) -> None:
+    """Unlock every one of `machines`; one that cannot be is said, and its lock runs out."""
+    for machine in machines:
+        try:
+            machine.unlock()
+        except (RepairRefused, RepairFailed, TargetError) as failed:
+            log.warning("%s: its lock stays until it runs out: %s", machine.target, failed)

@@ -7,10 +7,13 @@ hash links where the set of links changed.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterator
+import re
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from gapcheck.fixtures.targets.root import RootTarget
@@ -21,6 +24,13 @@ LOCAL = "/usr/local/share/ca-certificates"
 STORE = "/etc/ssl/certs"
 BUNDLE = f"{STORE}/ca-certificates.crt"
 _HASHED = (".pem", ".crt", ".cer", ".crl")
+_HASH_LINK = re.compile(r"([0-9a-f]{8})\.([0-9]+)")
+_CERTIFICATE = re.compile(
+    rb"^-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----\n(.*?)^-----END \1-----",
+    re.MULTILINE | re.DOTALL,
+)
+_VERSION = 0xA0  # RFC 5280: the version has a tag of its own and may be absent
+_SUBJECT = 4  # after serial number, algorithm, issuer and validity
 
 
 def refresh_debian_store(root: RootTarget, *, fresh: bool) -> str:
@@ -51,19 +61,19 @@ def _clear(root: RootTarget, store: Path) -> None:
 
 def _drop_orphans(root: RootTarget, store: Path) -> None:
     for each in sorted(store.iterdir()):
-        if each.is_symlink() and not root.place(f"{STORE}/{each.name}").is_file():
+        if each.is_symlink() and not root.place(f"{STORE}/{each.name}").exists():
             each.unlink()
 
 
 def _drop_disabled(store: Path, lines: list[str]) -> int:
     """Remove the links of shipped certificates that `!` lines disable."""
-    count = 0
+    removed = 0
     for line in lines:
         pem = store / (Path(line[1:]).name.removesuffix(".crt") + ".pem")
         if line.startswith("!") and pem.is_symlink():
             pem.unlink()
-            count += 1
-    return count
+            removed += 1
+    return removed
 
 
 def _local(root: RootTarget) -> list[str]:
@@ -104,52 +114,84 @@ def _write_bundle(root: RootTarget, anchors: list[str]) -> None:
     new.replace(bundle)
 
 
+@dataclass(slots=True)
+class _Linked:
+    """A file of one subject hash: the number its link has (None: no link) and whether it is due."""
+
+    name: str
+    number: int | None = None
+    digest: str = ""
+
+    def stands(self, needed: int) -> bool:
+        """Whether its link has a number that is kept."""
+        return self.number is not None and self.number < needed
+
+
 def _rehash(root: RootTarget, store: Path) -> None:
-    """What `openssl rehash` does: HASH.N links to files with exactly one certificate."""
+    """What `openssl rehash` does (apps/rehash.c): HASH.N links to single certificates.
+
+    Links that stand keep their number as long as numbers below the count of certificates
+    suffice, even where the file they lead to is a duplicate.
+    """
     _drop_orphans(root, store)
-    wanted = dict(_hash_links(root, store))
-    for each in store.iterdir():
-        if (
-            each.is_symlink()
-            and _is_hash_link(each.name)
-            and wanted.get(each.name) != str(each.readlink())
-        ):
-            each.unlink()
-    for name, target in wanted.items():
-        if not (store / name).is_symlink():
-            (store / name).symlink_to(target)
-
-
-def _is_hash_link(name: str) -> bool:
-    stem, _, number = name.partition(".")
-    return len(stem) == 8 and all(c in "0123456789abcdef" for c in stem) and number.isdigit()  # noqa: PLR2004 - 32 bits in hex
-
-
-def _hash_links(root: RootTarget, store: Path) -> Iterator[tuple[str, str]]:
-    seen: dict[str, set[str]] = {}
-    for name in sorted((e.name for e in store.iterdir() if e.suffix in _HASHED), key=os.fsencode):
-        place = root.place(f"{STORE}/{name}")
-        found = _one_certificate(place.read_bytes()) if place.is_file() else None
-        if found is None:
+    buckets: dict[str, list[_Linked]] = {}
+    for name in sorted((each.name for each in store.iterdir()), key=os.fsencode):
+        place = store / name
+        found = _HASH_LINK.fullmatch(name) if place.is_symlink() else None
+        if found:
+            _note(buckets.setdefault(found[1], []), str(place.readlink()), int(found[2]), "")
             continue
-        subject, fingerprint = found
-        known = seen.setdefault(subject, set())
-        if fingerprint not in known:
-            yield f"{subject}.{len(known)}", name
-            known.add(fingerprint)
+        target = root.place(f"{STORE}/{name}")
+        if name.lower().endswith(_HASHED) and target.is_file():
+            one = _one_certificate(target.read_bytes())
+            if one is not None:
+                _note(buckets.setdefault(one[0], []), name, None, one[1])
+    for subject, entries in buckets.items():
+        _relink(store, subject, entries)
+
+
+def _note(bucket: list[_Linked], name: str, number: int | None, digest: str) -> None:
+    if digest and any(each.digest == digest for each in bucket):
+        return
+    known = next((each for each in bucket if each.name == name), None)
+    if known is None:
+        known = _Linked(name)
+        bucket.append(known)
+    if number is not None:
+        known.number = number if known.number is None else min(number, known.number)
+    known.digest = known.digest or digest
+
+
+def _relink(store: Path, subject: str, entries: list[_Linked]) -> None:
+    needed = sum(bool(each.digest) for each in entries)
+    taken = {each.number for each in entries if each.stands(needed)}
+    for each in entries:
+        if each.stands(needed):
+            continue
+        if each.digest:
+            number = next(n for n in count() if n not in taken)
+            taken.add(number)
+            link = store / f"{subject}.{number}"
+            link.unlink(missing_ok=True)
+            link.symlink_to(each.name)
+        else:
+            (store / f"{subject}.{each.number}").unlink(missing_ok=True)
 
 
 def _one_certificate(pem: bytes) -> tuple[str, str] | None:
-    """Subject hash and fingerprint where `pem` holds exactly one certificate, else None."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
+    """Subject hash and fingerprint where `pem` holds one certificate, else None.
 
-    if pem.count(b"-----BEGIN") != 1:
+    A private key beside it does not count, as it does not for OpenSSL.
+    """
+    blocks = [found[2] for found in _CERTIFICATE.finditer(pem.replace(b"\r\n", b"\n"))]
+    if len(blocks) != 1:
         return None
-    with contextlib.suppress(ValueError):
-        certificate = x509.load_pem_x509_certificate(pem)
-        fingerprint = certificate.fingerprint(hashes.SHA256()).hex()
-        return subject_hash(certificate.subject.public_bytes()), fingerprint
+    with contextlib.suppress(ValueError, IndexError):  # bytes that are no certificate
+        body = _items(base64.b64decode(b"".join(blocks[0].split()), validate=True))[0][1]
+        fields = [item for item in _items(_items(body)[0][1]) if item[0] != _VERSION]
+        tag, name = fields[_SUBJECT]
+        fingerprint = hashlib.sha256(_der(48, body)).hexdigest()
+        return subject_hash(_der(tag, name)), fingerprint
     return None
 
 

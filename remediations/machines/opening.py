@@ -29,9 +29,10 @@ def open_machines(site: Site, *, base: Path, state: State) -> Callable[[SubjectI
         if subject == SITE:
             return SiteMachine(SITE, base, state, locks)
         if subject == CLUSTER and site.cluster is not None and site.cluster.kubeconfig:
-            from gapcheck.remediations.machines.cluster import open_cluster
+            from gapcheck.remediations.machines.cluster import ClusterMachine
 
-            return open_cluster(base / site.cluster.kubeconfig, site.cluster.context)
+            namespace = site.release.namespace if site.release else "default"
+            return ClusterMachine(site.cluster, base=base, namespace=namespace)
         hostspec, sudo = "", False
         if subject == REGISTRY:
             hostspec = site.registry.target or ""
