@@ -185,11 +185,7 @@ def execute(
     )
     journal.append(entry)
     hook(f"planned {operation.id}")
-    before = tuple(each.expect for each in operation.writes) + operation.keep
-    before += machine.tree(operation.trees) if operation.trees else ()
-    if not operation.final:
-        changing = [w.expect for w in operation.writes if w.wanted.sha256 != w.expect.sha256]
-        machine.save(journal.run, (*changing, *(before if operation.trees else operation.keep)))
+    before = _save(operation, journal.run)
     hook(f"saved {operation.id}")
     effect = dict(operation.effect)
     if operation.trees:
@@ -222,6 +218,16 @@ def execute(
     journal.append(applied)
     hook(f"applied {operation.id}")
     return applied
+
+
+def _save(operation: Operation, run: str) -> tuple[FileState, ...]:
+    """What stands there before, with the contents that will change in the backup."""
+    machine = operation.machine
+    tree = machine.tree(operation.trees) if operation.trees else ()
+    if not operation.final:
+        changing = [w.expect for w in operation.writes if w.wanted.sha256 != w.expect.sha256]
+        machine.save(run, (*changing, *operation.keep, *tree))
+    return (*(each.expect for each in operation.writes), *operation.keep, *tree)
 
 
 def _with(

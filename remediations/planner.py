@@ -52,10 +52,9 @@ from gapcheck.remediations.plan import (
 class Wanted:
     """Which verdicts are planned for. `select` and `targets` are globs; () = all.
 
-    Every failing check counts. A check that only warns counts where its remedy is safe, or
-    where `select` names it. `done` are ids of changes this run has applied; `with_roots`
-    plans for selected verdicts' roots as well. `read_only` says, by target, why it cannot be
-    written.
+    Every failing check counts; one that only warns counts where `select` names it. `done` are
+    ids of changes this run has applied; `with_roots` plans for selected verdicts' roots as
+    well. `read_only` says, by target, why it cannot be written.
     """
 
     max_risk: Risk = Risk.RESTART
@@ -98,7 +97,7 @@ def build_plan(evaluation: Evaluation, *, round: int = 1, wanted: Wanted | None 
 def _considered(evaluation: Evaluation, wanted: Wanted) -> Iterator[Verdict]:
     chosen: dict[Cause, Verdict] = {}
     for verdict in evaluation.all():
-        if _counts(evaluation, verdict, wanted):
+        if _counts(verdict, wanted):
             chosen[verdict.cause] = verdict
     if wanted.with_roots and (wanted.select or wanted.targets):
         for verdict in tuple(chosen.values()):
@@ -107,7 +106,7 @@ def _considered(evaluation: Evaluation, wanted: Wanted) -> Iterator[Verdict]:
     yield from (verdict for verdict in chosen.values() if verdict.findings)
 
 
-def _counts(evaluation: Evaluation, verdict: Verdict, wanted: Wanted) -> bool:
+def _counts(verdict: Verdict, wanted: Wanted) -> bool:
     named = any(
         fnmatchcase(verdict.check, each) or verdict.check.startswith(f"{each}-")
         for each in wanted.select
@@ -116,10 +115,7 @@ def _counts(evaluation: Evaluation, verdict: Verdict, wanted: Wanted) -> bool:
         return False
     if wanted.targets and not any(_targets(each, verdict.subject) for each in wanted.targets):
         return False
-    if verdict.status is Status.WARN:
-        remedy = evaluation.catalogue.remedies.get(verdict.check)
-        return named or (remedy is not None and remedy.risk is Risk.SAFE)
-    return verdict.status is Status.FAIL
+    return verdict.status is Status.FAIL or (verdict.status is Status.WARN and named)
 
 
 def _targets(pattern: str, subject: SubjectId) -> bool:

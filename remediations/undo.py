@@ -26,6 +26,7 @@ from gapcheck.remediations.recovery import (
 )
 from gapcheck.state import State
 
+WAS_DOWN = "was not active before"
 _TREE_FILE = "files that the trust tool generates"
 
 
@@ -302,7 +303,7 @@ class _Undo:
 
 def _effects(entries: Sequence[Entry], machine: Machine, wait_s: float) -> Iterator[Operation]:
     """What is put back beside files: settings and objects, then each restart once."""
-    restarts: dict[tuple[str, str], None] = {}
+    restarts: dict[tuple[str, str], str] = {}
     for entry in reversed(entries):
         effect = entry.effect
         if "container" in effect:
@@ -313,10 +314,20 @@ def _effects(entries: Sequence[Entry], machine: Machine, wait_s: float) -> Itera
             yield _operation(machine, effect, partial(machine.restore_object, effect))
         for kind in RESTARTS:
             if kind in effect:
-                restarts[kind, effect[kind]] = None
-    for kind, name in restarts:
+                restarts[kind, effect[kind]] = entry.detail  # in the end, that of the first
+    for (kind, name), detail in restarts.items():
         restart = machine.restart_unit if kind == "unit" else machine.restart_container
-        yield _operation(machine, {kind: name}, partial(restart, name, timeout_s=wait_s))
+        again = partial(restart, name, timeout_s=wait_s)
+        act = partial(_as_before, again, name) if WAS_DOWN in detail else again
+        yield _operation(machine, {kind: name}, act)
+
+
+def _as_before(restart: Callable[[], str], name: str) -> str:
+    """Restart what did not run before the run either: that it does not now is no failure."""
+    try:
+        return restart()
+    except RepairFailed as down:
+        return f"{name} does not run, as before ({down.why})"
 
 
 def _of_objects(entries: Iterable[Entry]) -> Iterator[Entry]:

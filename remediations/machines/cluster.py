@@ -167,33 +167,38 @@ class ClusterMachine:
     def restore_object(self, effect: Mapping[str, str]) -> dict[str, str]:
         """Put an object back, remove it or make it again, as it was before `effect`."""
         self._renew()
+        if effect["was"] == "absent":
+            return self._unmade(effect)
         path, run, name = _path_of(effect), effect["run"], effect["object"]
         namespace = name.split("/")[1]
         inverse = f"{run}-u"
-        found = self._get(path)
-        made = effect["was"] == "absent"
-        if made and found is not None and not _made_by(found, run):
-            return {"run": inverse, "word": f"{name} was made by someone else and stays"}
-        kept = None if made else self._backup(name, namespace, run)
-        if found is not None:
-            self._back_up(name, namespace, inverse, found)
-        if made:
-            if found is not None:
-                uid = {"preconditions": {"uid": found["metadata"]["uid"]}}
-                self._write("DELETE", path, uid)
-            return {"run": inverse, "was": "present", "left": "absent", "word": f"{name} removed"}
+        found, kept = self._get(path), self._backup(name, namespace, run)
         if kept is None:
             if "left" not in effect:  # it was under way, and had not begun
                 return {"run": inverse, "word": ""}
             raise RepairFailed(CLUSTER, f"the backup of {name} is not there any more")
-        if found is not None and _comparable(found) == _comparable(kept):
-            return {"run": inverse, "was": "present", "left": _version(found), "word": ""}
         if found is None:
             done = self._write("POST", path.rpartition("/")[0], _comparable(kept))
-        else:
-            done = self._write("PUT", path, _with_version(_comparable(kept), found))
-        was = "absent" if found is None else "present"
-        return {"run": inverse, "was": was, "left": _version(done), "word": f"{name} put back"}
+            return {"run": inverse, "was": "absent", "left": _version(done), "word": f"{name} made"}
+        self._back_up(name, namespace, inverse, found)
+        word = ""
+        if _comparable(found) != _comparable(kept):
+            found = self._write("PUT", path, _with_version(_comparable(kept), found))
+            word = f"{name} put back"
+        return {"run": inverse, "was": "present", "left": _version(found), "word": word}
+
+    def _unmade(self, effect: Mapping[str, str]) -> dict[str, str]:
+        """Remove the object that `effect` made, unless someone else made it."""
+        path, run, name = _path_of(effect), effect["run"], effect["object"]
+        inverse = {"run": f"{run}-u", "was": "present"}
+        found = self._get(path)
+        if found is None:
+            return {**inverse, "left": "absent", "word": ""}
+        if not _made_by(found, run):
+            return {**inverse, "word": f"{name} was made by someone else and stays"}
+        self._back_up(name, name.split("/")[1], inverse["run"], found)
+        self._write("DELETE", path, {"preconditions": {"uid": found["metadata"]["uid"]}})
+        return {**inverse, "left": "absent", "word": f"{name} removed"}
 
     def _back_up(self, name: str, namespace: str, run: str, found: Json) -> None:
         secret = {

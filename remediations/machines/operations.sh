@@ -251,13 +251,17 @@ restart_unit() {
     command -v systemctl >/dev/null || refuse "systemctl is not installed"
     systemctl cat "$1" >/dev/null 2>&1 || refuse "$1 is not a unit here"
     touch_lock
+    was=
+    [ "$(systemctl is-active "$1")" = active ] || was=", was not active before"
+    systemctl daemon-reload || fail "systemctl daemon-reload failed"
+    systemctl reset-failed "$1" 2>/dev/null || :
     began=$(date +%s)
     timeout "$2" systemctl restart "$1" 9>&- || fail "$1 did not restart: $(systemctl is-active "$1")"
     while [ "$(systemctl is-active "$1")" != active ] || ! answers "$1"; do
         [ $(($(date +%s) - began)) -lt "$2" ] || fail "$1 is not active after $2 s"
         sleep 0.2
     done
-    printf '%s restarted, active after %s s\n' "$1" $(($(date +%s) - began))
+    printf '%s restarted, active after %s s%s\n' "$1" $(($(date +%s) - began)) "$was"
 }
 
 answers() {

@@ -21,6 +21,8 @@ def unread_keys(site: Site) -> Iterator[str]:
 
 
 def _registry(registry: Registry) -> Iterator[str]:
+    if registry.proxy is not None:
+        yield "registry.proxy: the registry is asked directly"
     if registry.target is None:
         for key in ("certificate", "key", "issuer", "storage", "container"):
             if getattr(registry, key) is not None:

@@ -119,7 +119,7 @@ def prepare(request: Request) -> Prepared:
         site=site,
         facts=facts,
         now=request.now or started,
-        notes=tuple(f"the site file's key {key} is read by nothing" for key in _unread(facts)),
+        notes=tuple(f"read by nothing in the site file: {key}" for key in _unread(facts)),
     )
     if request.fix is not None:
         from gapcheck.repair import repair

@@ -60,7 +60,7 @@ def test_plan_shows_the_first_round_and_touches_nothing(site: Path, tmp_path: Pa
     before = snapshot(site.parent)
     shown = run("gapcheck", "plan", "--site", site, state=tmp_path / "state")
     assert shown.returncode == 1
-    assert "round 1: 16 changes, risk restart" in shown.stdout
+    assert "round 1: 13 changes, risk restart" in shown.stdout
     assert "-  insecure_skip_verify = true" in shown.stdout
     assert "PRIVATE KEY" not in shown.stdout
     assert snapshot(site.parent) == before
