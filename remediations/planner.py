@@ -77,8 +77,9 @@ def build_plan(evaluation: Evaluation, *, round: int = 1, wanted: Wanted | None 
     kept, conflicts = merged(drafts)
     unplanned += conflicts
     allowed: list[Draft] = []
+    new = {draft.change.target for draft in kept if draft.change.id not in wanted.done}
     for draft in kept:
-        if draft.change.id in wanted.done:
+        if _is_repeated(draft.change, wanted, new):
             why = f"{draft.change.id} was applied in this run already and did not help"
             unplanned += (Unplanned(cause=cause, why=why) for cause in draft.causes)
         else:
@@ -147,6 +148,14 @@ def _plan_verdict(
 
 def _draft(change: Change, verdict: Verdict, remedy: Remedy) -> Draft:
     return Draft(change=change, causes=(verdict.cause,), risk=remedy.risk)  # type: ignore[arg-type] # planners yield the closed union
+
+
+def _is_repeated(change: AnyChange, wanted: Wanted, new: Collection[SubjectId]) -> bool:
+    """Whether this run did just that already, with nothing new on its target since."""
+    if change.id not in wanted.done:
+        return False
+    loads = isinstance(change, RestartUnit | RestartContainer | RefreshTrustStore)
+    return not (loads and change.target in new)
 
 
 def _refused(changes: Sequence[Change], wanted: Wanted) -> str:

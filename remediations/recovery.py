@@ -47,7 +47,11 @@ def unfinished(folder: Path) -> tuple[Entry, ...]:
             backed[key] = entry
         elif entry.step == "applied" and key in backed:
             backed[key] = msgspec.structs.replace(
-                backed[key], step="applied", after=entry.after, effect=entry.effect
+                backed[key],
+                step="applied",
+                after=entry.after,
+                effect=entry.effect,
+                detail=entry.detail,
             )
         elif entry.step == "rolled_back":
             backed = {k: e for k, e in backed.items() if e.op != entry.op}

@@ -385,3 +385,13 @@ def test_a_merge_does_what_its_parts_do_in_any_order_or_is_a_contradiction(
 
         assert len(forward) == 1
         assert tomllib.loads((together or b"").decode()) == tomllib.loads((content or b"").decode())
+
+
+def test_a_restart_is_made_again_where_something_new_has_to_be_loaded() -> None:
+    fake = Fake()
+    fake.failing("NODE-A-001", write("/etc/a"), RESTART)
+
+    again = fake.plan(done=(RESTART.id,))
+    assert [each.change for each in again.changes] == [write("/etc/a"), RESTART]
+    useless = fake.plan(done=(RESTART.id, write("/etc/a").id))
+    assert useless.changes == ()
