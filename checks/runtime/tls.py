@@ -46,10 +46,11 @@ def verification_is_on(view: NodeView) -> Judgement:
     runtime = require_runtime(view)
     effective = effective_registry(view)
     honoured = bool(effective and effective.skip_verify)
+    switches = "switches" if honoured else "is meant to switch"
     for skip in _skips(view, runtime.kind):
         consequence = "whoever answers under the registry's name may serve any image"
         yield Finding(
-            problem=f"{skip.key} in {skip.path} switches verification of the registry off",
+            problem=f"{skip.key} in {skip.path} {switches} verification of the registry off",
             evidence=(Evidence(skip.key, skip.value, skip.path),),
             consequence=consequence
             if honoured
