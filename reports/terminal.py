@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
-from gapcheck.model import Cause, Finding, Risk, Severity, Status, SubjectId, Verdict
+from gapcheck.model import Cause, Finding, Gap, Risk, Severity, Status, SubjectId, Verdict
 from gapcheck.record import Record
 from gapcheck.reports.wording import counted, evidence_line, headline, printable, reason_of
 
@@ -21,6 +21,7 @@ _COLOURS = {
     Severity.MINOR: "yellow",
     Severity.INFO: "cyan",
 }
+_Said = tuple[str, str]  # the stage and the reason of a gap
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,8 @@ def _header(record: Record) -> Iterator[Line]:
     name = f" {run.site}:" if run.site else ""
     checks = len({verdict.check for verdict in record.verdicts})
     subjects = len({verdict.subject for verdict in record.verdicts})
-    yield Line(f"gapcheck {run.version}{name} {checks} checks over {counted(subjects, 'subject')}")
+    over = f"{counted(checks, 'check')} over {counted(subjects, 'subject')}"
+    yield Line(f"gapcheck {run.version}{name} {over}")
     if run.bundle:
         age = (run.finished - run.taken_at).total_seconds() / 86_400
         yield Line(
@@ -201,11 +203,38 @@ def _unmeasured(verdicts: Sequence[Verdict], record: Record) -> Iterator[Line]:
     if verdicts or record.gaps:
         yield Line("")
         yield Line("not measured, so neither passed nor failed", "bold")
-    for gap in record.gaps:
-        yield from _hanging(f"  {gap.subject}  {gap.stage}: {gap.reason}", 4, "magenta")
-    for group in _groups(verdicts):
+    groups, behind = _gap_groups(record.gaps), _behind_gaps(verdicts, record.gaps)
+    for said, gaps in groups.items():
+        # Many checks ask for what one gap took away: it is said once, with their number.
+        count = len(behind.get(said, ()))
+        more = f" ({count} checks not judged)" if count > 1 else ""
+        who = _subjects([gap.subject for gap in gaps])
+        yield from _hanging(f"  {who}  {said[0]}: {said[1]}{more}", 4, "magenta")
+    folded = {v.cause for found in behind.values() if len(found) > 1 for v in found}
+    for group in _groups([v for v in verdicts if v.cause not in folded]):
         who = _subjects([verdict.subject for verdict in group])
         yield from _hanging(f"  {group[0].check}  {who}: {reason_of(group[0])}", 4, "magenta")
+
+
+def _gap_groups(gaps: Iterable[Gap]) -> dict[_Said, list[Gap]]:
+    found: dict[_Said, list[Gap]] = {}
+    for gap in gaps:
+        found.setdefault((gap.stage, gap.reason), []).append(gap)
+    return found
+
+
+def _behind_gaps(verdicts: Iterable[Verdict], gaps: Sequence[Gap]) -> dict[_Said, list[Verdict]]:
+    """The verdicts whose reason is that of a gap: of their own subject's, else of any."""
+    own: dict[SubjectId, list[Gap]] = {}
+    for gap in gaps:
+        own.setdefault(gap.subject, []).append(gap)
+    found: dict[_Said, list[Verdict]] = {}
+    for verdict in verdicts:
+        for gap in own.get(verdict.subject, gaps):
+            if gap.reason in verdict.reason:
+                found.setdefault((gap.stage, gap.reason), []).append(verdict)
+                break
+    return found
 
 
 def _rest(record: Record) -> Iterator[Line]:

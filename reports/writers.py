@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -44,17 +45,45 @@ def parse(text: str) -> Wanted:
     return Wanted(name, path)
 
 
-def check_paths(reports: Iterable[Wanted]) -> None:
-    """Raise UsageError now where a report could not be written after the run."""
-    to_stdout = [each for each in reports if each.path == "-"]
-    if len(to_stdout) > 1:
-        raise UsageError("only one report can go to standard output")
+def check_paths(reports: Iterable[Wanted], *, inputs: Iterable[Path] = ()) -> None:
+    """Raise UsageError now where a report could not be written after the run.
+
+    `inputs` are files that the run reads; none of them may be replaced by a report.
+    """
+    given = tuple(inputs)
+    taken: set[Path] = set()
     for each in reports:
-        folder = Path(each.path).absolute().parent
-        if each.path != "-" and not (folder.is_dir() and os.access(folder, os.W_OK)):
-            raise UsageError(f"--report {each.format}:{each.path}: cannot write in {folder}")
-        if each.path != "-" and Path(each.path).is_dir():
-            raise UsageError(f"--report {each.format}:{each.path}: is a folder")
+        path = Path(each.path)
+        if each.path == "-" or _is_stream(path):
+            path = Path("-") if each.path == "-" else path
+        else:
+            check_output(path, f"--report {each.format}:{each.path}", inputs=given)
+            path = path.resolve()
+        if path in taken:
+            where = "standard output" if each.path == "-" else each.path
+            raise UsageError(f"only one report can go to {where}")
+        taken.add(path)
+
+
+def check_output(path: Path, option: str, *, inputs: Iterable[Path] = ()) -> None:
+    """Raise UsageError where `path`, given by `option`, cannot be written or may not be."""
+    if path.is_dir():
+        raise UsageError(f"{option}: is a folder")
+    folder = path.resolve().parent
+    try:
+        # Tried, as the mode of a folder says nothing of a full or read-only file system.
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as failed:
+        raise UsageError(f"{option}: cannot write in {folder}: {failed.strerror}") from failed
+    for each in inputs:
+        if path.exists() and each.exists() and path.samefile(each):
+            raise UsageError(f"{option}: is read by this run, and would be lost")
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether `path` is a device, a pipe or a socket, such as /dev/null or a shell's >(...)."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def write_all(record: Record, reports: Iterable[Wanted]) -> None:
@@ -69,6 +98,10 @@ def write_all(record: Record, reports: Iterable[Wanted]) -> None:
 
 
 def _replace(path: Path, record: Record, module: Writer) -> None:
+    if _is_stream(path):
+        _pour(path, record, module)
+        return
+    path = path.resolve()  # a link stays, and what it leads to is replaced
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with draft.open("w", encoding="utf-8") as out:
@@ -81,3 +114,14 @@ def _replace(path: Path, record: Record, module: Writer) -> None:
     finally:
         with suppress(FileNotFoundError):
             draft.unlink()
+
+
+def _pour(path: Path, record: Record, module: Writer) -> None:
+    """Write into `path`; putting a new file in its place would take it from everyone else."""
+    try:
+        with path.open("w", encoding="utf-8") as out:
+            module.write(record, out)
+    except BrokenPipeError:
+        raise
+    except OSError as failed:
+        raise UsageError(f"{path}: report not written: {failed.strerror}") from failed

@@ -24,6 +24,8 @@ def registry_is_not_proxied(view: NodeView) -> Judgement:
     if runtime.unit is None:
         reason = runtime.unit_gap or "no systemd unit runs it"
         raise Unmeasured(f"the environment of {runtime.kind}", reason)
+    if runtime.unit.environment_unread:
+        raise Unmeasured(f"the environment of {runtime.kind}", runtime.unit.environment_unread)
     environment = runtime.unit.environment
     registry = view.site.registry
     proxy = proxy_for(environment, registry.host, registry.port)

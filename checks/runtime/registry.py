@@ -68,6 +68,11 @@ def registry_settings_are_effective(view: NodeView) -> Judgement:
     yield from _used(effective)
 
 
+def _in_folder(path: str) -> bool:
+    """Whether `path` lies in the folder of a registry, as ROOT/certs.d/HOST/ca.crt does."""
+    return path.split("/")[-3:-2] == ["certs.d"]
+
+
 def _conflict(effective: Effective) -> Finding:
     return Finding(
         problem=f"the settings exclude each other: {effective.conflict}",

@@ -5,11 +5,13 @@ Heavy libraries are imported by the command that needs them, so that `--help` an
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -23,6 +25,8 @@ from gapcheck.commands.export import export
 from gapcheck.commands.repair import fix, plan, runs, undo
 from gapcheck.errors import GapcheckError
 from gapcheck.exits import Exit, code_of
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 EXAMPLES = """\b
 Examples:
@@ -69,6 +73,7 @@ for command in (
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and end the process with its code."""
     signal.signal(signal.SIGTERM, _terminated)
+    _open_streams()
     sys.exit(run(argv))
 
 
@@ -85,15 +90,33 @@ def run(argv: Sequence[str] | None = None) -> int:
     except GapcheckError as failed:
         return _said(str(failed), code_of(failed))
     except BrokenPipeError:
-        # The reader of our output went away; Python would complain once more at its exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()  # its reader went away
         return Exit.INTERRUPTED
     except Exception as bug:
         # The last line of defence: an uncaught defect would end with 1, "a check failed".
         logging.getLogger(__name__).debug("the defect", exc_info=bug)
-        what = f"a defect of gapcheck: {type(bug).__name__}: {bug}"
-        return _said(f"{what}\n  run with -vv and report it", Exit.INTERNAL)
+        return _ended_by(bug)
     return code if isinstance(code, int) else Exit.OK
+
+
+def _ended_by(bug: Exception) -> int:
+    if isinstance(bug, OSError) and bug.errno in _FULL:
+        _drop_output()
+        return _said(f"the output cannot be written: {bug.strerror}", Exit.USAGE)
+    what = f"a defect of gapcheck: {type(bug).__name__}: {bug}"
+    return _said(f"{what}\n  run with -vv and report it", Exit.INTERNAL)
+
+
+def _open_streams() -> None:
+    """Let closed standard streams lead nowhere, before another file takes their place."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - open until the end
+
+
+def _drop_output() -> None:
+    """Send what is left to print nowhere: Python would complain of it once more at its exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _said(text: str, code: Exit) -> int:

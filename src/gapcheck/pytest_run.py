@@ -41,6 +41,7 @@ class Run:
             self.reports = self._reports()
             self.loaded = self._load()
             self.request = self._request()
+            check_paths(self.reports, inputs=self.request.inputs)
         except GapcheckError as bad:
             raise pytest.UsageError(str(bad)) from bad
         if self.request.fix is not None:
@@ -59,11 +60,10 @@ class Run:
 
     def start(self) -> None:
         """Measure, and repair where asked; a worker reads what the controller measured."""
-        from gapcheck.suite import check_selection, prepare
+        from gapcheck.suite import prepare
 
         try:
             self.prepared = prepare(self.request)
-            check_selection(self.request, self.prepared.site)
         except GapcheckError as failed:
             if code_of(failed) is Exit.USAGE:
                 raise pytest.UsageError(str(failed)) from failed
@@ -182,7 +182,6 @@ class Run:
             # pytest's own writer would make one test case of a grouped item.
             reports.append(Wanted("junit", xml_path))
             self.config.option.xmlpath = None
-        check_paths(reports)
         return reports
 
     def _load(self) -> LoadedSite | None:

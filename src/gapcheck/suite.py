@@ -72,6 +72,17 @@ class Request:
     fail_on_warn: bool = False
     progress: Progress = nobody_watches
 
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """The files of this machine that the run reads: no output may take their place."""
+        found = [self.bundle] if self.bundle is not None else []
+        if self.loaded is not None:
+            site, loaded = self.loaded.site, self.loaded
+            named = [site.registry.ca_file, site.cluster and site.cluster.kubeconfig]
+            named += site.release.values if site.release else ()
+            found += [loaded.path, *(loaded.resolve(each) for each in named if each)]
+        return tuple(found)
+
 
 @dataclass(slots=True, kw_only=True)
 class Prepared:
@@ -104,6 +115,7 @@ class Prepared:
 def prepare(request: Request) -> Prepared:
     """Measure (or read the bundle), and repair where asked, up to the final facts."""
     started = clock()
+    check_patterns(request.select)  # before anything is asked
     run_id = f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     if request.bundle is not None:
         return _from_bundle(request, run_id, started)
@@ -121,6 +133,7 @@ def prepare(request: Request) -> Prepared:
         now=request.now or started,
         notes=tuple(f"read by nothing in the site file: {key}" for key in _unread(facts)),
     )
+    check_selection(request, site)
     if request.fix is not None:
         from gapcheck.repair import repair
 
@@ -137,6 +150,7 @@ def _from_bundle(request: Request, run_id: str, started: datetime) -> Prepared:
     site, facts = read_bundle(request.bundle)
     if request.loaded is not None:
         site = bundle_site_overrides(site, request.loaded.site)
+    check_selection(request, site)
     now = request.now or facts.taken_at
     return Prepared(
         request=request, run_id=run_id, started=started, site=site, facts=facts, now=now
@@ -165,12 +179,17 @@ def targets(pattern: str, subject: SubjectId) -> bool:
     return fnmatchcase(subject, pattern) or fnmatchcase(subject.partition("/")[2], pattern)
 
 
+def check_patterns(patterns: Iterable[str]) -> None:
+    """Raise UsageError where a pattern of `--select` names no check."""
+    for pattern in patterns:
+        if not any(selects(pattern, each) for each in catalogue().checks):
+            raise UsageError(f"--select {pattern}: no such check", "ids: gapcheck list")
+
+
 def check_selection(request: Request, site: Site) -> None:
     """Raise UsageError where `--select` or `--target` names nothing: a typo must not pass."""
+    check_patterns(request.select)
     known = catalogue()
-    for pattern in request.select:
-        if not any(selects(pattern, each) for each in known.checks):
-            raise UsageError(f"--select {pattern}: no such check", "ids: gapcheck list")
     subjects = {s for check in known.checks.values() for s in site.subjects(check.scope)}
     for pattern in request.targets:
         if not any(targets(pattern, subject) for subject in subjects):
@@ -181,7 +200,6 @@ def check_selection(request: Request, site: Site) -> None:
 def judge(prepared: Prepared) -> tuple[Verdict, ...]:
     """Every verdict that the request asks for, and the roots that explain them."""
     request, evaluation = prepared.request, prepared.evaluation
-    check_selection(request, prepared.site)
     if not request.select and not request.targets:
         return tuple(evaluation.all())
     kept = [

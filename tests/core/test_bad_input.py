@@ -315,8 +315,9 @@ def test_broken_manifest_is_a_gap_and_good_ones_are_judged(tmp_path: Path) -> No
     folder = tmp_path / "manifests"
     folder.mkdir()
     (folder / "good.yaml").write_text(
-        "---\napiVersion: v1\nkind: Namespace\nmetadata: &m {name: coder}\n"
-        "---\n# nothing\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {<<: *m, name: x}\n"
+        "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n---\n# nothing\n"
+        "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: coder, labels: &l {a: b}, "
+        "annotations: {<<: *l}}\n"
     )
     (folder / "bad.yaml").write_text("a: [1\nb: 2\n")
     path = site(
@@ -327,6 +328,7 @@ def test_broken_manifest_is_a_gap_and_good_ones_are_judged(tmp_path: Path) -> No
     done = gapcheck("check", "--site", path, "--report", f"json:{tmp_path / 'out.json'}")
     one_clear_line(done, "bad.yaml")
     assert statuses(tmp_path / "out.json")["SITE-CLUSTER-001", "cluster"] == "pass"
+    assert statuses(tmp_path / "out.json")["SECRET-NS-001", "release"] == "pass"
     assert (folder / "bad.yaml").read_text() == "a: [1\nb: 2\n"
 
 

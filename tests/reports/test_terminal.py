@@ -3,7 +3,7 @@ import io
 import msgspec
 from support.records import every_status, finding, run_info, verdict
 
-from gapcheck.model import Cause, CheckId, Status, SubjectId
+from gapcheck.model import Cause, CheckId, Gap, Status, SubjectId
 from gapcheck.record import Record
 from gapcheck.reports import terminal
 
@@ -90,3 +90,18 @@ def test_record_without_verdicts_says_that_nothing_was_checked() -> None:
 def test_roots_are_ranked_by_severity() -> None:
     record = every_status()
     assert record.roots()[0] == Cause(CheckId("CERT-SAN-001"), SubjectId("registry"))
+
+
+def test_gap_is_said_once_with_the_number_of_checks_it_takes_away() -> None:
+    nodes = [SubjectId(f"node/n{number}") for number in range(3)]
+    gaps = tuple(Gap(subject=node, stage="connect", reason="no answer") for node in nodes)
+    lost = tuple(
+        verdict(check, node, Status.ERROR, reason=f"anything of {node}: no answer")
+        for node in nodes
+        for check in ("NODE-CLOCK-001", "NODE-TRUST-001")
+    )
+    own = verdict("NODE-SPACE-001", "node/n9", Status.ERROR, reason="df is not there")
+    said = text(Record(run=run_info(), verdicts=(*lost, own), gaps=gaps))
+    assert "  3 nodes (n0, n1, n2)  connect: no answer (6 checks not judged)\n" in said
+    assert "  NODE-SPACE-001  node/n9: df is not there\n" in said
+    assert said.count("no answer") == 1

@@ -48,10 +48,12 @@ def collect(
         return Exit.OK
     if output is None:
         raise UsageError("collect needs -o FILE", "or --show BUNDLE")
+    from gapcheck.reports.writers import check_output
     from gapcheck.suite import Request, prepare
 
-    loaded = load(site_path)
-    prepared = prepare(Request(front_end="cli", loaded=loaded, progress=Watch(obj).progress))
+    request = Request(front_end="cli", loaded=load(site_path), progress=Watch(obj).progress)
+    check_output(output, f"-o {output}", inputs=request.inputs)
+    prepared = prepare(request)
     write_bundle(output, prepared.site, prepared.facts)
     for gap in prepared.facts.gaps:
         click.echo(f"not measured: {gap.subject} {gap.stage}: {gap.reason}", err=True)
@@ -135,8 +137,9 @@ def list_checks(form: str, select: tuple[str, ...], site_path: Path | None) -> i
     With --site: which subjects each judges there; nothing is asked.
     """
     from gapcheck.registry import catalogue
-    from gapcheck.suite import selects
+    from gapcheck.suite import check_patterns, selects
 
+    check_patterns(select)
     checks = [
         each
         for each in catalogue().checks.values()

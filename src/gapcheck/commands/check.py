@@ -88,8 +88,8 @@ def check(obj: dict[str, Any], /, **given: Any) -> int:  # noqa: ANN401 - option
     from gapcheck.reports.writers import check_paths, parse, write_all
 
     reports = [parse(text) for text in given["reports"]]
-    check_paths(reports)
     request = _request(obj, given)
+    check_paths(reports, inputs=request.inputs)
     record = _until_green(request, given["wait"])
     show(record, reports, obj)
     write_all(record, reports)

@@ -75,7 +75,6 @@ def fix(obj: dict[str, Any], /, **given: Any) -> int:  # noqa: ANN401 - options 
     from gapcheck.suite import Request, judge, make_record, prepare
 
     reports = [parse(text) for text in given["reports"]]
-    check_paths(reports)
     request = Request(
         front_end="cli",
         loaded=load(given["site_path"]),
@@ -84,6 +83,7 @@ def fix(obj: dict[str, Any], /, **given: Any) -> int:  # noqa: ANN401 - options 
         targets=given["targets"],
         progress=Watch(obj).progress,
     )
+    check_paths(reports, inputs=request.inputs)
     prepared = prepare(request)
     record = make_record(prepared, judge(prepared))
     show(record, reports, obj)

@@ -158,6 +158,16 @@ def test_unknown_start_time_is_an_error_where_only_the_system_store_holds_the_ca
     assert "no systemctl" in verdict.reason
 
 
+def test_unread_environment_is_an_error_where_only_the_system_store_holds_the_ca() -> None:
+    facts, subject, _ = node("debian")
+    facts = unit(facts, subject, environment_unread="permission denied")
+    assert verdict_of("NODE-TRUST-001", facts, site(), subject).status is Status.PASS
+    facts = drop(drop(facts, subject, f"{FOLDER}/hosts.toml"), subject, f"{FOLDER}/ca.crt")
+    verdict = verdict_of("NODE-TRUST-001", facts, site(), subject)
+    assert verdict.status is Status.ERROR
+    assert "permission denied" in verdict.reason
+
+
 def test_environment_of_the_daemon_replaces_the_bundle() -> None:
     facts, subject = untrusting("debian", folder=False)
     facts = put(facts, subject, DEBIAN_BUNDLE, other_ca().pem + ca().pem)

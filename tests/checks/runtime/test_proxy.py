@@ -35,3 +35,9 @@ def test_unknown_environment_is_an_error() -> None:
     facts, subject, _ = node("debian")
     facts = with_facts(facts, subject, units={"containerd.service": Unreadable("denied")})
     assert verdict_of("RUN-PROXY-001", facts, site(), subject).status is Status.ERROR
+
+
+def test_environment_that_could_not_be_read_is_an_error_and_never_a_pass() -> None:
+    facts, subject, _ = node("debian")
+    facts = unit(facts, subject, environment_unread="permission denied")
+    assert verdict_of("RUN-PROXY-001", facts, site(), subject).status is Status.ERROR

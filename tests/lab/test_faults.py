@@ -1,0 +1,61 @@
+"""Every fault of the matrix on real systems: found, its root named, repaired, undone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from support.needs import absent
+
+from lab import programs, trial, world
+from lab.faults import FAULTS, Fault
+from lab.world import World
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600), pytest.mark.xdist_group("lab")]
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[World]:
+    for why in programs.missing():
+        absent(why)
+    folder = world.folder_of_runs()
+    world.sweep(folder)
+    running = world.up(folder)
+    yield running
+    world.down(running)
+
+
+def test_healthy_lab_pulls_and_is_green(lab: World) -> None:
+    lab.heal()
+    assert trial.pulls(lab) == {"n1": "", "n2": ""}
+    told = trial.gapcheck(lab, "check")
+    assert told.code == 0, told.text
+    assert told.roots == set()
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_fault_is_found_by_its_root_repaired_and_undone(lab: World, fault: Fault) -> None:
+    lab.heal()
+    trial.inject(lab, fault)
+    assert {name for name, error in trial.pulls(lab).items() if error} == set(fault.breaks)
+    faulty = trial.snapshot(lab)
+
+    told = trial.gapcheck(lab, "check")
+    assert told.roots == set(fault.roots), told.text
+    if not fault.roots:
+        assert told.code == 0
+        return
+
+    fixed = trial.gapcheck(lab, "fix")
+    if fault.explained:
+        assert fixed.code == 1, fixed.text
+        assert fixed.changes == 0
+        assert trial.snapshot(lab) == faulty
+        return
+    assert fixed.code == 0, fixed.text
+    assert trial.pulls(lab) == {"n1": "", "n2": ""}
+    again = trial.gapcheck(lab, "fix")
+    assert (again.code, again.changes) == (0, 0), again.text
+
+    trial.undo_last(lab)
+    assert trial.snapshot(lab) == faulty
