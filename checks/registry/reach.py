@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gapcheck.fixtures.facts import HttpFact, TlsFact, measured
+from gapcheck.errors import NotApplicable
+from gapcheck.fixtures.facts import HttpFact, TlsFact, Unreadable, measured
 from gapcheck.model import CheckId, Evidence, Finding, Scope, Severity
 from gapcheck.registry import Judgement, Source, check
 from gapcheck.view import RegistryView
@@ -57,6 +58,9 @@ def registry_does_not_speak_plain_http(view: RegistryView) -> Judgement:
     if _spoke_tls(tls):
         yield Evidence("TLS", tls.protocol or "a certificate was sent", tls.peer)
         return
+    if isinstance(view.facts.plain_http, Unreadable):
+        # The failed handshake is judged by itself; a second silence must not hide it.
+        raise NotApplicable(f"neither TLS nor plain HTTP: {view.facts.plain_http.reason}")
     answer = measured(view.facts.plain_http, "the answer to plain HTTP", view.subject)
     if answer is None or _asks_for_https(answer):
         yield Evidence("plain HTTP", "refused", tls.peer)

@@ -137,10 +137,12 @@ def test_a_tls_server_that_says_so_to_plain_http_is_not_plain() -> None:
     assert judged("REG-HTTP-001", tls=broken, plain_http=said).status is Status.PASS
 
 
-def test_plain_http_that_was_not_measured_is_an_error() -> None:
+def test_silence_to_plain_http_is_no_pass_and_leaves_the_handshake_to_be_judged() -> None:
     broken = tls(stage="tls", error="EOF")
-    verdict = judged("REG-HTTP-001", tls=broken, plain_http=Unreadable("no answer within 5 s"))
-    assert verdict.status is Status.ERROR
+    silence = Unreadable("no answer within 5 s")
+    verdict = judged("REG-HTTP-001", tls=broken, plain_http=silence)
+    assert verdict.status is Status.NOT_APPLICABLE
+    assert judged("CERT-SERVED-002", tls=broken, plain_http=silence).status is Status.FAIL
     assert judged("REG-HTTP-001", tls=broken, plain_http=Absent()).status is Status.PASS
 
 
