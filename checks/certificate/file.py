@@ -47,7 +47,7 @@ def _private_key(path: str, file: FileFact, pool: CertPool) -> Iterator[Finding]
     if not file.has_private_key and not noted:
         return
     yield Finding(
-        problem=f"{path} holds a private key beside the CA certificate",
+        problem=f"{path} holds a private key",
         evidence=(Evidence("private key", "yes; its content was not taken along", path),),
         consequence="the file is copied to every trust place (OS bundle mode 0644, a Secret): "
         "whoever reads one of them can sign for any name that these clients ask for",

@@ -157,9 +157,9 @@ def _deviates(subject: str, different: Mapping[str, str], common: Mapping[str, s
     node = subject.partition("/")[2]
     listed = ", ".join(different)
     return Finding(
-        problem=f"{node} differs from most nodes in: {listed}",
+        problem=f"{node} differs from the others in: {listed}",
         evidence=tuple(
-            Evidence(name, f"{value} (most nodes: {common[name]})", subject)
+            Evidence(name, f"{value} (the others: {common[name]})", subject)
             for name, value in different.items()
         ),
         consequence="pods start or fail depending on the node they are placed on",
