@@ -80,7 +80,7 @@ def test_deviating_node_is_one_finding_with_what_differs() -> None:
     facts, _ = untrusting("rhel")
     verdict = verdict_of("NODE-SET-002", facts, site(), "nodes")
     assert [(each.locus, each.problem) for each in verdict.findings] == [
-        ("rhel", "rhel differs from most nodes in: system store holds the CA")
+        ("rhel", "rhel differs from the others in: system store holds the CA")
     ]
 
 
