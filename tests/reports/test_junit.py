@@ -1,13 +1,12 @@
 import io
-import os
 import subprocess
 import sys
 import tarfile
 from pathlib import Path
 
-import pytest
 from junitparser import JUnitXml
 from lxml import etree
+from support.needs import absent
 from support.records import every_status
 
 from gapcheck.model import Status
@@ -30,9 +29,7 @@ def jenkins_schema(folder: Path) -> etree.XMLSchema:
         [*command, "-d", folder, SCHEMA_SOURCE], capture_output=True, text=True, check=False
     )
     if done.returncode:
-        if os.environ.get("CI"):
-            pytest.fail(f"the schema's package cannot be had: {done.stderr}")
-        pytest.skip("the schema's package cannot be had here")
+        absent(f"the schema's package cannot be had: {done.stderr[-300:]}")
     with tarfile.open(next(folder.glob("*.tar.gz"))) as archive:
         member = archive.extractfile(SCHEMA)
         assert member is not None

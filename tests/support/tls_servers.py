@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import select
-import shutil
 import socket
 import ssl
 import struct
@@ -15,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support import needs
 
 Script = Callable[[socket.socket], None]
 
@@ -72,8 +72,7 @@ def context_of(chain: bytes, key: bytes, folder: Path) -> ssl.SSLContext:
 @contextlib.contextmanager
 def s_server(folder: Path, *arguments: str) -> Iterator[int]:
     """`openssl s_server` with chain.pem and key.pem of `folder` and `arguments`; gives its port."""
-    if shutil.which("openssl") is None:
-        pytest.skip("no openssl on PATH")
+    needs.program("openssl")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-quiet"]
