@@ -47,7 +47,7 @@ def release(**changes: Any) -> dict[str, Any]:
 
 def stored(record: Mapping[str, Any]) -> bytes:
     """The record as Helm puts it under the key `release`."""
-    return base64.b64encode(gzip.compress(json.dumps(record).encode()))
+    return base64.b64encode(gzip.compress(json.dumps(record).encode(), mtime=0))
 
 
 def secret(record: Mapping[str, Any]) -> dict[str, Any]:
