@@ -7,6 +7,7 @@ the plain function.
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -103,7 +104,7 @@ def check(
         code = judge.__code__
         if known in _pool.checks and _pool.checks[known].file != code.co_filename:
             raise CatalogueError(check_id, "this id is taken")
-        doc = (judge.__doc__ or "").strip()
+        doc = inspect.cleandoc(judge.__doc__ or "")  # Python 3.13 cleans it by itself
         _pool.checks[known] = Check(
             id=known,
             title=doc.partition("\n")[0].rstrip("."),
@@ -127,7 +128,7 @@ def remedy(check_id: str, *, risk: Risk) -> Callable[[P], P]:
 
     def register(planner: P) -> P:
         known = CheckId(check_id)
-        doc = (planner.__doc__ or "").strip()
+        doc = inspect.cleandoc(planner.__doc__ or "")
         _pool.remedies[known] = Remedy(repairs=known, risk=risk, doc=doc, plan=planner)
         return planner
 
