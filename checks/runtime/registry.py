@@ -63,7 +63,9 @@ def registry_settings_are_effective(view: NodeView) -> Judgement:
     ca = registry_ca(view)
     if effective.runtime.kind in EMBEDDED:
         yield from _edited_generated(view, effective)
-    if not trusted and ca and not copies(view, ca.fingerprints):
+    held = copies(view, ca.fingerprints) if ca else ()
+    # A copy elsewhere than in a registry's folder is another defect: NODE-TRUST names it.
+    if not trusted and ca and (not held or any(map(_in_folder, held))):
         yield from _absent_roots(view, effective)
     yield from _used(effective)
 

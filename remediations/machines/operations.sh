@@ -249,11 +249,12 @@ refresh() {
 # UNIT SECONDS
 restart_unit() {
     command -v systemctl >/dev/null || refuse "systemctl is not installed"
+    # A drop-in that was written or removed makes `cat` fail until it is known.
+    systemctl daemon-reload || fail "systemctl daemon-reload failed"
     systemctl cat "$1" >/dev/null 2>&1 || refuse "$1 is not a unit here"
     touch_lock
     was=
     [ "$(systemctl is-active "$1")" = active ] || was=", was not active before"
-    systemctl daemon-reload || fail "systemctl daemon-reload failed"
     systemctl reset-failed "$1" 2>/dev/null || :
     began=$(date +%s)
     timeout "$2" systemctl restart "$1" 9>&- || fail "$1 did not restart: $(systemctl is-active "$1")"
