@@ -13,7 +13,9 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.certs import Pair, issue
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from support.certs import Pair, authority, issue
 
 from lab.machines import Keys, Machine, end, until
 from lab.programs import cache, go_programs, say
@@ -180,17 +182,34 @@ def _yesterday() -> dt.datetime:
     return dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
 
 
+def _world(folder: Path, ca: Pair) -> World:
+    keys = Keys(folder=folder / "ssh")
+    machines = {name: Machine(name, port, folder / name, keys) for name, port in _PORTS.items()}
+    return World(folder, keys, machines.pop("registry"), machines, ca)
+
+
+def is_up(folder: Path) -> bool:
+    """Whether the machines of `folder` run."""
+    pids = [int(each.read_text()) for each in folder.glob("*/pid")]
+    return bool(pids) and all(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+def attach(folder: Path) -> World:
+    """The lab that runs in `folder`, with the CA it was started with."""
+    key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
+    certificate = x509.load_pem_x509_certificate((folder / "ca.crt").read_bytes())
+    return _world(folder, Pair(cert=certificate, key=key))
+
+
 def up(folder: Path) -> World:
     """Boot everything in `folder`, healthy."""
     programs = {name: go_programs(name) for name in ("containerd", "pull")}
-    keys = Keys(folder=folder / "ssh")
-    keys.make()
-    registry = Machine("registry", 2210, folder / "registry", keys)
-    nodes = {
-        name: Machine(name, port, folder / name, keys)
-        for name, port in (("n1", 2211), ("n2", 2212))
-    }
-    world = World(folder, keys, registry, nodes)
+    world = _world(folder, authority("Lab CA", not_before=_yesterday()))
+    registry, nodes = world.registry, world.nodes
+    world.keys.make()
+    (folder / "ca.crt").write_bytes(world.ca.pem)
+    (folder / "ca.key").write_bytes(world.ca.key_pem)
+    (folder / "ca.key").chmod(0o600)
     for machine in world.machines:
         machine.mount()
     registry.write("/etc/docker/registry/config.yml", _REGISTRY)
