@@ -55,7 +55,10 @@ def _kind(planned: PlannedChange) -> str:
 
 
 def result_lines(done: Round) -> Iterator[Line]:
-    """What became of each change."""
+    """What became of each change; where nothing was planned, why it was not."""
+    if not done.plan.changes:
+        for left in done.plan.unplanned:
+            yield Line(f"  not planned  {left.cause}: {left.why}", "yellow", whole=True)
     for result in done.results:
         detail = f": {result.detail}" if result.detail else ""
         style = "red" if result.state == "failed" else ""

@@ -187,6 +187,10 @@ def _image(view: NodeView, name: str) -> Judgement:
     """Judge the root of an image by its hosts file, and by the site's resolvers."""
     addresses = hosts_file(view).addresses(name)
     seen = Evidence(name, ", ".join(addresses) or "no entry", f"{HOSTS} of the image")
+    order = lookup_order(view)
+    if addresses and not order.reads_hosts_file:
+        yield Evidence("lookup order", " ".join(order.sources), NSSWITCH)
+        addresses = ()  # an entry that nothing reads is none
     yield seen
     if addresses:
         yield from _answer(view, name, addresses, (seen,))

@@ -59,6 +59,8 @@ def registry_ca_is_trusted(view: NodeView) -> Judgement:
 def both_stores_hold_the_ca(view: NodeView) -> Judgement:
     """Both the operating system's store and the per-registry store hold the CA."""
     trust = _with_ca(view)
+    if trust.effective is None and trust.gaps:
+        raise trust.gaps[0]
     if trust.store_holds and not _bundle_holds(view, trust):
         yield Finding(
             problem="only Go programs find the registry's CA in the system store",

@@ -97,6 +97,7 @@ class _Run:
         """The last plan, which changes nothing, says what is left and why."""
         prepared = self.prepared
         prepared.rounds = (*prepared.rounds, Round(plan=plan))
+        self.options.finished(prepared.rounds[-1])
         if any("applied in this run already" in each.why for each in plan.unplanned):
             prepared.repair = Exit.REPAIR
         self._undo_where_worse()
@@ -112,7 +113,9 @@ class _Run:
         self.done |= {each.id for each in results if each.state in ("applied", "unchanged")}
         written = {each.target for each in results if each.state != "skipped"}
         self._measure_again(written)
-        repaired = tuple(sorted(failing - _failing(prepared.evaluation.all())))
+        repaired: tuple[Cause, ...] = ()
+        if any(each.state == "applied" for each in results):  # else another run did it
+            repaired = tuple(sorted(failing - _failing(prepared.evaluation.all())))
         done = Round(plan=plan, results=results, repaired=repaired)
         prepared.rounds = (*prepared.rounds, done)
         self.options.finished(done)

@@ -129,7 +129,7 @@ class Registry(Part):
     @field_validator("host")
     @classmethod
     def _host_is_bare(cls, host: str) -> str:
-        return bare_host(host)
+        return bare_host(host).lower()  # image references and certs.d folders are lower case
 
     @field_validator("address")
     @classmethod

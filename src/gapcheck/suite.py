@@ -223,7 +223,8 @@ def make_record(
     """
     request = prepared.request
     narrowed = narrowed or bool(request.select or request.targets)
-    marked = tuple(_mark_fixed(verdicts, prepared.before))
+    applied = any(r.state == "applied" for done in prepared.rounds for r in done.results)
+    marked = tuple(_mark_fixed(verdicts, prepared.before if applied else ()))
     subjects = {verdict.subject for verdict in marked}
     gaps = tuple(gap for gap in prepared.facts.gaps if not narrowed or gap.subject in subjects)
     code = worst([of_verdicts(marked, gaps, fail_on_warn=request.fail_on_warn), prepared.repair])

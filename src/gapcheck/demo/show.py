@@ -34,7 +34,10 @@ def run_demo(out: Path, obj: dict[str, Any], *, serve: bool) -> int:
     """Show the whole job in `out`; OK only when red and green came out as they should."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out}: exists and is not an empty folder", "name another with --out")
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as failed:
+        raise UsageError(f"{out}: cannot be made: {failed.strerror}", "--out DIR") from failed
     folder = out.absolute()
     os.environ["GAPCHECK_STATE"] = str(folder / "state")
     served = Served(
