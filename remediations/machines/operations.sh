@@ -173,7 +173,10 @@ put() {
 }
 
 put_file() {
-    if [ -f "$path" ]; then
+    # Where a link stands the file takes its place; what it points at is not ours to write.
+    plain=no
+    [ ! -f "$path" ] || [ -L "$path" ] || plain=yes
+    if [ "$plain" = yes ]; then
         cp -a "$path" "$temporary" 2>/dev/null || cp -p "$path" "$temporary" ||
             refuse "$temporary cannot be made"
     else
@@ -183,12 +186,12 @@ put_file() {
     [ "$(sum_of "$temporary")" = "$sum" ] || refuse "$path did not arrive whole"
     dress "$temporary" || refuse "mode or owner of $path cannot be set"
     settle "$temporary"
-    if [ "$way" = place ] && [ -f "$path" ]; then
+    if [ "$way" = place ] && [ "$plain" = yes ]; then
         overwrite "$temporary" "$path"
         dress "$path" || fail "mode or owner of $path cannot be set"
     elif ! mv -f "$temporary" "$path" 2>/dev/null; then
         # A bind mount cannot be replaced, only written into.
-        [ -f "$path" ] || refuse "$path cannot be made"
+        [ "$plain" = yes ] || refuse "$path cannot be made"
         overwrite "$temporary" "$path"
         dress "$path" || fail "mode or owner of $path cannot be set"
     fi

@@ -46,6 +46,10 @@ def repair(prepared: Prepared, options: FixOptions) -> None:
     run = _Run(prepared, options)
     try:
         run.rounds()
+    except KeyboardInterrupt:
+        if run.journal is not None:
+            log.warning("what was changed so far stands; gapcheck undo %s", prepared.run_id)
+        raise
     finally:
         run.close()
 

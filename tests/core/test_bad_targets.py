@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from support import sshd
-from support.command import COMMAND, REPORT, Ended, check, gapcheck, good_root, write_site
+from support.command import COMMAND, REPORT, WEIGH, Ended, check, gapcheck, good_root, write_site
 from support.healthy import healthy
 from support.registry_server import (
     Files,
@@ -29,12 +29,6 @@ from support.registry_server import (
 from gapcheck.fixtures.bundle import write_bundle
 
 NODE = "nodes:\n  - rootdir://./good\n"
-_WEIGH = """
-import resource, subprocess, sys
-code = subprocess.call(sys.argv[2:])
-open(sys.argv[1], "w").write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
-sys.exit(code)
-"""
 
 
 @pytest.fixture
@@ -143,7 +137,7 @@ def weighed(folder: Path) -> tuple[int, int]:
     words = ["check", "--site", "site.yaml", "--report", f"json:{REPORT}"]
     weight = folder / "weight"
     # By a small process between: a child starts with the peak of the process that forked it.
-    between = [sys.executable, "-c", _WEIGH, str(weight), *COMMAND, *words]
+    between = [sys.executable, "-c", WEIGH, str(weight), *COMMAND, *words]
     done = subprocess.run(between, cwd=folder, capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
     return done.returncode, int(weight.read_text())

@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from support.certs import Pair
 
 COMMAND = (sys.executable, "-m", "gapcheck")
+# Runs the words after the first and writes their peak of memory, in KiB, to the file named first.
+WEIGH = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[2:])
+open(sys.argv[1], "w").write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
+sys.exit(code)
+"""
 REPORT = "report.json"
 
 

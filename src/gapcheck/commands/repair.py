@@ -144,7 +144,7 @@ def plan(obj: dict[str, Any], /, **given: Any) -> int:  # noqa: ANN401 - options
 @site_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option(
-    "--force", is_flag=True, help="Undo although files were edited since; edits are lost."
+    "--force", is_flag=True, help="Undo although files were edited since; edits go to its backup."
 )
 @click.pass_obj
 def undo(

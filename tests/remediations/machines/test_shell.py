@@ -264,6 +264,25 @@ def test_compare_and_swap_happens_on_the_machine(tmp_path: Path, in_place: bool)
     assert file.read_bytes() == b"new"
 
 
+@pytest.mark.parametrize("in_place", [True, False], ids=["in place", "renamed"])
+def test_a_file_put_where_a_link_stands_leaves_what_it_points_at(
+    tmp_path: Path, in_place: bool
+) -> None:
+    pointed_at, link = tmp_path / "bundle", tmp_path / "ca.crt"
+    pointed_at.write_bytes(b"the distribution's own")
+    there = machine(tmp_path)
+    link.write_bytes(b"old")
+    wanted = msgspec.structs.replace(there.look(str(link)).state, sha256=sha(b"new"))
+    link.unlink()
+    link.symlink_to(pointed_at)
+
+    assert there.put(wanted, b"new", expect=None, in_place=in_place) == wanted
+
+    assert not link.is_symlink()
+    assert link.read_bytes() == b"new"
+    assert pointed_at.read_bytes() == b"the distribution's own"
+
+
 def test_in_place_keeps_the_file_itself_and_a_rename_replaces_it(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"old and longer")
