@@ -25,7 +25,10 @@ def parts(record: Record) -> Iterator[str]:
     for index, verdict in enumerate(record.verdicts):
         yield ("\n" if index == 0 else ",\n") + _text(verdict_data(verdict, record))
     yield f'\n],\n"gaps":{_text(record.gaps)},\n"notes":{_text(record.notes)},\n'
-    yield f'"rounds":{_text([round_data(each) for each in record.rounds])}}}\n'
+    yield f'"rounds":{_text([round_data(each) for each in record.rounds])}'
+    if record.drift is not None:
+        yield f',\n"drift":{_text(record.drift)}'
+    yield "}\n"
 
 
 def summary(record: Record) -> dict[str, Any]:

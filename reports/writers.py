@@ -15,7 +15,7 @@ from typing import Protocol, TextIO, cast
 from gapcheck.errors import UsageError
 from gapcheck.record import Record
 
-FORMATS = ("json", "junit", "html")
+FORMATS = ("json", "junit", "html", "sarif", "openmetrics")
 
 
 class Writer(Protocol):

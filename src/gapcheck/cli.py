@@ -22,6 +22,7 @@ from gapcheck.commands.ask import collect, completion, explain, init, list_check
 from gapcheck.commands.check import check
 from gapcheck.commands.demo import demo
 from gapcheck.commands.export import export
+from gapcheck.commands.history import baseline, drift, history
 from gapcheck.commands.repair import fix, plan, runs, undo
 from gapcheck.errors import GapcheckError
 from gapcheck.exits import Exit, code_of
@@ -36,11 +37,12 @@ Examples:
   gapcheck check --site site.yaml --report junit:gapcheck.xml
   gapcheck fix --site site.yaml                  shows the plan and asks
   gapcheck undo RUN                              puts every byte back
+  gapcheck drift --site site.yaml                what differs since the last run, and why
   gapcheck demo                                  all of it, on this machine, in seconds
 
 \b
 Exit codes: 0 all passed, 1 a check failed, 2 interrupted, 3 a defect of gapcheck, 4 usage or
-site file, 5 nothing was checked, 6 something was not measured, 7 a repair failed."""
+site file, 5 nothing was checked, 6 something was not measured, 7 a repair failed, 8 drift."""
 
 
 @click.group(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -65,7 +67,7 @@ def cli(context: click.Context, *, verbose: int, quiet: bool, no_color: bool) ->
 
 for command in (
     check, fix, plan, undo, runs, collect, explain, list_checks, init, export, demo, schema,
-    completion,
+    completion, history, drift, baseline,
 ):  # fmt: skip
     cli.add_command(command)
 

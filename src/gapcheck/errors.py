@@ -145,3 +145,19 @@ class RepairFailed(GapcheckError):
 
     def __str__(self) -> str:
         return f"{self.target}: {self.why}"
+
+
+class HistoryError(UsageError):
+    """The history, or a baseline, cannot be used; `path` is its file."""
+
+    def __init__(self, path: str, why: str, hint: str = "") -> None:
+        super().__init__(why, hint)
+        self.args = (path, why, hint)
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"{self.path}: {super().__str__()}"
+
+
+class DamagedHistory(HistoryError):
+    """The history is no longer a database of ours; the next run that is kept sets it aside."""

@@ -27,7 +27,7 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("fail-on", {"choices": ["warn"], "help": "Let warnings fail the run."}),
     ("now", {"metavar": "TIME", "help": "Judge for this time (ISO 8601, or `real`)."}),
     ("report", {"action": "append", "default": [], "metavar": "FORMAT:PATH",
-                "help": "Also write json, junit or html."}),
+                "help": "Also write json, junit, html, sarif or openmetrics."}),
     ("per-subject", {"choices": ["auto", "always", "never"], "default": "auto",
                      "help": "One item a subject, or one a check; auto: up to 5,000 items."}),
 )  # fmt: skip

@@ -37,6 +37,7 @@ class Run:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._ran: dict[tuple[CheckId, SubjectId], None] = {}
         self._own_tests_failed = False
+        self._narrowed = False
         try:
             self.reports = self._reports()
             self.loaded = self._load()
@@ -143,6 +144,7 @@ class Run:
             codes.append(pytest_said)
         if pytest_said == Exit.INTERRUPTED and not session.shouldfail:
             codes.append(Exit.INTERRUPTED)
+        self._remember(self.prepared, self.record)
         try:
             write_all(self.record, self.reports)
         except GapcheckError as failed:
@@ -173,7 +175,14 @@ class Run:
             for subject in prepared.evaluation.subjects(check)
         ]
         shown = [prepared.evaluation.verdict(*key) for key in everything if key in self._ran]
-        return make_record(prepared, shown, narrowed=len(shown) < len(everything))
+        self._narrowed = len(shown) < len(everything)
+        return make_record(prepared, shown, narrowed=self._narrowed)
+
+    def _remember(self, prepared: Prepared, record: Record) -> None:
+        from gapcheck import audit
+
+        for note in audit.remember(prepared, record, narrowed=self._narrowed):
+            self.config.issue_config_time_warning(pytest.PytestWarning(note), 2)
 
     def _reports(self) -> list[Wanted]:
         reports = [parse(text) for text in self.option("report")]

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import msgspec
 
+from gapcheck.drift import Drift
 from gapcheck.model import Cause, Gap, RemedyInfo, Status, SubjectId, Verdict
 from gapcheck.remediations.plan import Plan
 
@@ -63,11 +64,28 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     remedy: RemedyInfo | None = None
 
 
+class CertificateLife(msgspec.Struct, frozen=True, kw_only=True):
+    """A certificate that the site lives by, and until when.
+
+    `where` is where it was met first (served, or a file or key of `subject`), `places` how
+    often it was met; `sha256` is its fingerprint.
+    """
+
+    sha256: str
+    name: str
+    subject: SubjectId
+    where: str
+    not_before: datetime
+    not_after: datetime
+    places: int = 1
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """Everything one run found. `verdicts` are in catalogue order, subjects in the site's.
 
     `before` holds the verdicts that stood before a repair, () where none was tried;
-    `notes` are single lines worth a reader's attention.
+    `notes` are single lines worth a reader's attention. `drift` is what differs from an
+    earlier run, None where none was compared with.
     """
 
     run: RunInfo
@@ -77,6 +95,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     rounds: tuple[Round, ...] = ()
     before: tuple[Verdict, ...] = ()
     catalogue: dict[str, Description] = {}
+    certificates: tuple[CertificateLife, ...] = ()
+    drift: Drift | None = None
 
     @property
     def counts(self) -> Mapping[Status, int]:

@@ -348,6 +348,9 @@ class Policy(Part):
     deadline_s: Seconds | None = Field(None, gt=0, description="Deadline of a whole run, seconds.")
     max_parallel: int = Field(64, ge=1, le=1024, description="Targets probed at a time.")
     max_risk: Risk = Field("restart", description="Costliest repair that a fix may do.")
+    history_days: int = Field(
+        400, ge=0, le=36_500, description="How long runs are remembered, days; 0 = not at all."
+    )
     certificate_days: int = Field(365, ge=1, le=398, description="Life of a reissued leaf, days.")
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 import gapcheck
+from gapcheck.certificate_life import certificate_lives
 from gapcheck.engine import Evaluation
 from gapcheck.errors import UsageError
 from gapcheck.exits import Exit, of_verdicts, worst
@@ -250,6 +251,7 @@ def make_record(
         rounds=prepared.rounds,
         before=prepared.before,
         catalogue=describe(verdict.check for verdict in marked),
+        certificates=certificate_lives(prepared.facts),
     )
 
 

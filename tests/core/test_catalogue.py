@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from gapcheck.catalogue_page import checks_page, faults_page
+from gapcheck.catalogue_page import checks_page, faults_page, remedies_page
 from gapcheck.faults import FAULTS
 from gapcheck.registry import Check, catalogue
 
@@ -89,6 +89,10 @@ def test_check_page_is_what_the_catalogue_says() -> None:
 
 def test_fault_page_is_what_the_catalogue_says() -> None:
     assert (ROOT / "docs/faults.md").read_text() == faults_page()
+
+
+def test_remedy_page_is_what_the_planners_can_do() -> None:
+    assert (ROOT / "docs/remedies.md").read_text() == remedies_page()
 
 
 def imported(path: Path) -> list[str]:

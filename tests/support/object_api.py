@@ -22,12 +22,16 @@ _WITH_GENERATION = ("deployments", "statefulsets", "daemonsets", "cronjobs")
 
 @dataclass
 class ObjectApi:
-    """`objects` by path; `denied` are (verb, plural) that are forbidden."""
+    """`objects` by path; `denied` are (verb, plural) that are forbidden.
+
+    `requests` are (verb, path) as they came.
+    """
 
     kubeconfig: Path
     objects: dict[str, Json] = field(default_factory=dict)
     denied: set[tuple[str, str]] = field(default_factory=set)
     count: int = 100
+    requests: list[tuple[str, str]] = field(default_factory=list)
 
     def put(self, path: str, body: Json) -> Json:
         """Keep `body` at `path` as a new object."""
@@ -91,6 +95,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(length) or b"null")
         path = urlsplit(self.path).path
         api: ObjectApi = self.server.api  # type: ignore[attr-defined] # set by object_api
+        api.requests.append((self.command, path))
         plural = path.split("/")[-1 if self.command == "POST" else -2]
         if (self.command, plural) in api.denied:
             self._send(403, status(403))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from gapcheck.record import Record
     from gapcheck.reports.writers import Wanted
     from gapcheck.site_file import LoadedSite
-    from gapcheck.suite import Request
+    from gapcheck.suite import Prepared, Request
 
 _PAUSE_S = 5.0
 
@@ -83,20 +83,29 @@ Examples:
 def check(obj: dict[str, Any], /, **given: Any) -> int:  # noqa: ANN401 - options as click hands them
     """Judge the site, or one registry HOST[:PORT], and name the root cause.
 
-    Without --fix nothing is changed anywhere.
+    Without --fix nothing is changed anywhere; a full run is noted in this user's history.
     """  # fmt: skip
     from gapcheck.reports.writers import check_paths, parse, write_all
 
     reports = [parse(text) for text in given["reports"]]
     request = _request(obj, given)
     check_paths(reports, inputs=request.inputs)
-    record = _until_green(request, given["wait"])
+    prepared, record = _until_green(request, given["wait"])
     show(record, reports, obj)
+    remember(prepared, record)
     write_all(record, reports)
     return record.run.exit
 
 
-def _until_green(request: Request, wait: str | None) -> Record:
+def remember(prepared: Prepared, record: Record) -> None:
+    """Keep a full run in the history; what hinders that is said and decides nothing."""
+    from gapcheck import audit
+
+    for note in audit.remember(prepared, record):
+        click.echo(f"gapcheck: {note}", err=True)
+
+
+def _until_green(request: Request, wait: str | None) -> tuple[Prepared, Record]:
     from gapcheck.suite import judge, make_record, prepare
 
     ends_at = time.monotonic() + (duration_s(wait) if wait else 0.0)
@@ -105,7 +114,7 @@ def _until_green(request: Request, wait: str | None) -> Record:
         record = make_record(prepared, judge(prepared))
         left = ends_at - time.monotonic()
         if record.run.exit == Exit.OK or left <= 0:
-            return record
+            return prepared, record
         click.echo(f"not green yet; {left:.0f} s left", err=True)
         time.sleep(min(_PAUSE_S, left))
 

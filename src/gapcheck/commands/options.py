@@ -39,7 +39,7 @@ risk_option = click.option(
 )  # fmt: skip
 report_option = click.option(
     "--report", "reports", multiple=True, metavar="FORMAT:PATH",
-    help="Also write json, junit or html to PATH; - is standard output. Repeatable.",
+    help="Also write json, junit, html, sarif or openmetrics to PATH; - is stdout. Repeatable.",
 )  # fmt: skip
 
 

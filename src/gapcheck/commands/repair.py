@@ -70,7 +70,7 @@ def fix(obj: dict[str, Any], /, **given: Any) -> int:  # noqa: ANN401 - options 
     On a terminal every plan is shown and asked for; elsewhere the command is the consent.
     Every byte can be put back with `gapcheck undo`.
     """
-    from gapcheck.commands.check import show
+    from gapcheck.commands.check import remember, show
     from gapcheck.reports.writers import check_paths, parse, write_all
     from gapcheck.suite import Request, judge, make_record, prepare
 
@@ -87,6 +87,7 @@ def fix(obj: dict[str, Any], /, **given: Any) -> int:  # noqa: ANN401 - options 
     prepared = prepare(request)
     record = make_record(prepared, judge(prepared))
     show(record, reports, obj)
+    remember(prepared, record)
     write_all(record, reports)
     changed = sum(each.state == "applied" for done in record.rounds for each in done.results)
     if changed and not obj["quiet"]:

@@ -1,0 +1,1 @@
+"""Repairs as text that others carry: Helm values, manifests, a playbook, rights."""
