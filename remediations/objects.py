@@ -134,10 +134,15 @@ def set_in_pod(
     return patch_object(workload.kind, workload, patch, rolls_out=workload.kind in _ROLLED)
 
 
-def roll_out(workloads: Sequence[Workload], fingerprint: str) -> Iterator[PatchObject]:
-    """New pods for each live workload: an annotation of its pods that names the CA they load."""
+def roll_out(
+    workloads: Sequence[Workload], fingerprint: str, *, loaded: str = "gapcheck/registry-ca"
+) -> Iterator[PatchObject]:
+    """New pods for each live workload: their annotation `loaded` names what they are to load.
+
+    The workload's version is in it: what was repaired before, and broken since, is loaded anew.
+    """
     for workload in workloads:
         if workload.kind in _ROLLED and not workload.file:
             metadata = (*workload.pod_path[:-1], "metadata", "annotations")
-            patch = nested((*metadata, "gapcheck/registry-ca"), fingerprint)
+            patch = nested((*metadata, loaded), f"{fingerprint}-{workload.resource_version}")
             yield patch_object(workload.kind, workload, patch, rolls_out=True)

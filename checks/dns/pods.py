@@ -26,21 +26,17 @@ from gapcheck.view import DnsView
     "DNS-POD-001",
     scope=Scope.DNS,
     severity=Severity.CRITICAL,
-    after=("SITE-CLUSTER-001", "DNS-CORE-001", "DNS-CORE-002"),
+    after=("SITE-CLUSTER-001", "DNS-CORE-001", "DNS-CORE-002", "DNS-CORE-003"),
     source=Source(step=8, fault=("D03", "D04", "D08", "D13")),
 )
 def pods_resolve_the_registry(view: DnsView) -> Judgement:
     """Pods get the registry's name: from CoreDNS, from what it forwards to, or by hostAliases.
 
-    An answer measured in a pod decides; else hostAliases of every workload that talks to the
-    registry; else the Corefile and the servers it forwards to.
+    hostAliases of every workload that talks to the registry decide; else what the cluster's DNS
+    services answered; else the Corefile and the servers it forwards to.
     """
     name = registry_name(view)
     _wanted(view)
-    asked = {pod: seen for pod, seen in view.facts.pods.items() if isinstance(seen, Present)}
-    if asked:
-        yield from _in_pods(view, name, asked)
-        return
     if view.site.release and not _unread(view) and not lacking_alias(view, name):
         covered = relevant_workloads(view)
         if covered:
@@ -48,6 +44,10 @@ def pods_resolve_the_registry(view: DnsView) -> Judgement:
                 "hostAliases or hostNetwork", ", ".join(each.name for each in covered), name
             )
             return
+    asked = {each: seen for each, seen in view.facts.pods.items() if isinstance(seen, Present)}
+    if asked:
+        yield from _by_services(view, name, asked)
+        return
     named = _by_dns(view, name)
     yield Evidence("pods' DNS", f"{named.by}: {_shown(named)}", named.source)
     if _is_right(view, named):
@@ -112,14 +112,15 @@ def _shown(named: Named) -> str:
     return ", ".join(named.addresses) or "no address"
 
 
-def _in_pods(
+def _by_services(
     view: DnsView, name: str, asked: dict[str, Present[tuple[str, ...]]]
 ) -> Iterator[Finding | Evidence]:
-    for pod, seen in asked.items():
-        named = Named(addresses=seen.value, by=f"pod {pod}", source=pod)
+    lacking = () if _unread(view) else lacking_alias(view, name)
+    for service, seen in asked.items():
+        named = Named(addresses=seen.value, by=f"the service {service}", source=service)
         yield Evidence(f"lookup {name}", _shown(named), named.by)
         if not _is_right(view, named):
-            yield _finding(view, name, named, ())
+            yield _finding(view, name, named, lacking)
 
 
 def _finding(view: DnsView, name: str, named: Named, without: tuple[Workload, ...]) -> Finding:

@@ -35,6 +35,7 @@ from gapcheck.fixtures.facts import (
     ImageFact,
     KubeNode,
     MountFact,
+    NameServer,
     NodeFacts,
     Observed,
     OsRelease,
@@ -617,4 +618,16 @@ def _dns(blobs: Blobs) -> DnsFacts:
                 ),
             )
         ),
+        servers=Present((NameServer(workload=_core_dns(), wanted=2, ready=2),)),
+    )
+
+
+def _core_dns() -> Workload:
+    return Workload(
+        kind="Deployment",
+        namespace="kube-system",
+        name="coredns",
+        locus="Deployment/kube-system/coredns",
+        uid="u-5",
+        resource_version="1",
     )

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gapcheck.fixtures.kube_objects import DNS_MAPS, DNS_NAMESPACE
-from gapcheck.fixtures.kube_rights import WORKLOADS
+from gapcheck.fixtures.kube_rights import NAME_SERVERS, WORKLOADS
 from gapcheck.site import Site
 
 LEASE = "gapcheck"
@@ -55,6 +55,14 @@ def check_grants(site: Site) -> Iterator[Grant]:
         names=DNS_MAPS,
         why="what CoreDNS and NodeLocal DNSCache answer to pods",
     )
+    for group, resource, _ in (*NAME_SERVERS, ("", "pods", "Pod"), ("", "services", "Service")):
+        yield Grant(
+            verbs=("list",),
+            group=group,
+            resource=resource,
+            namespace=DNS_NAMESPACE,
+            why="whether CoreDNS runs, and why not; at which address pods ask it",
+        )
     if site.release is None:
         return
     namespace = site.release.namespace
@@ -143,6 +151,14 @@ def _dns_grants() -> Iterator[Grant]:
         names=_PATCHED_MAPS,
         why="the registry's name in CoreDNS and NodeLocal DNSCache; update is for undo",
     )
+    for group, resource, _ in NAME_SERVERS:
+        yield Grant(
+            verbs=("get", "patch", "update"),
+            group=group,
+            resource=resource,
+            namespace=DNS_NAMESPACE,
+            why="new pods of CoreDNS load its new configuration; they are waited for",
+        )
     yield Grant(
         verbs=("create",),
         resource="secrets",

@@ -63,7 +63,7 @@ def test_an_upstream_that_answers_another_address_fails() -> None:
 
 def test_one_node_whose_upstream_is_not_known_is_an_error() -> None:
     facts = with_facts(
-        with_upstream("10.0.0.2"), "node/rhel", dns_only={"registry.local": Unreadable("no getent")}
+        with_upstream("10.0.0.2"), "node/rhel", dns_only={"registry.local": Unreadable("no answer")}
     )
     assert verdict(with_texts(facts, coredns=PLAIN)).status is Status.ERROR
 
@@ -154,12 +154,12 @@ def test_an_unreadable_configuration_is_never_a_pass() -> None:
     assert found.root_causes == (Cause("DNS-CORE-001", "dns"),)
 
 
-def test_an_answer_measured_in_a_pod_decides() -> None:
-    wrong = with_facts(healthy()[1], "dns", pods={"coderd-1": Present(("10.9.9.9",))})
+def test_what_the_dns_service_answers_decides() -> None:
+    wrong = with_facts(healthy()[1], "dns", pods={"kube-dns 10.96.0.10": Present(("10.9.9.9",))})
     found = verdict(wrong)
     assert found.status is Status.FAIL
     assert "10.9.9.9" in found.findings[0].problem
-    silent = with_facts(healthy()[1], "dns", pods={"coderd-1": Unreadable("no getent")})
+    silent = with_facts(healthy()[1], "dns", pods={"kube-dns 10.96.0.10": Unreadable("no answer")})
     assert verdict(silent).status is Status.PASS
 
 
@@ -247,7 +247,7 @@ def test_a_corefile_that_another_file_breaks_is_never_a_pass() -> None:
     assert found.status is Status.BLOCKED
 
 
-def test_every_pod_that_was_asked_must_be_right() -> None:
+def test_every_service_that_was_asked_must_be_right() -> None:
     seen = {"one": Present(("10.0.0.2",)), "two": Present(())}
     found = verdict(with_facts(healthy()[1], "dns", pods=seen))
     assert found.status is Status.FAIL

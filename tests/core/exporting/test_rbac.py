@@ -19,8 +19,14 @@ from support.places import Places, plan_of
 from gapcheck.errors import UsageError
 from gapcheck.exporting.rbac import rbac
 from gapcheck.fixtures.kube_objects import DNS_MAPS
-from gapcheck.fixtures.kube_rights import RIGHTS_OF_CLUSTER, WORKLOADS, rights_of_release
-from gapcheck.fixtures.probes.cluster import probe_cluster, probe_coredns
+from gapcheck.fixtures.kube_rights import (
+    NAME_SERVERS,
+    RIGHTS_OF_CLUSTER,
+    WORKLOADS,
+    rights_of_release,
+)
+from gapcheck.fixtures.probes.cluster import probe_cluster
+from gapcheck.fixtures.probes.dns import probe_dns
 from gapcheck.fixtures.probes.release import probe_release
 from gapcheck.model import CLUSTER, SubjectId
 from gapcheck.remediations.lock import FolderLocks
@@ -158,12 +164,18 @@ def reading(folder: Path, of: Site) -> list[Asked]:
             )
             for group, resource, kind in WORKLOADS
         },
+        "/apis/apps/v1/namespaces/kube-system/deployments": listed(
+            "Deployment", {"metadata": {"name": "coredns"}}
+        ),
+        "/apis/apps/v1/namespaces/kube-system/daemonsets": listed("DaemonSet"),
+        "/api/v1/namespaces/kube-system/pods": listed("Pod"),
+        "/api/v1/namespaces/kube-system/services": listed("Service"),
     }
     with api_server(folder, answers) as api:
         live = of.model_copy(update={"cluster": Cluster(kubeconfig=str(api.kubeconfig))})
         assert not probe_cluster(live, base=folder, timeout_s=10).facts.denied
         probe_release(live, base=folder, timeout_s=10)
-        probe_coredns(live, base=folder, timeout_s=10)
+        probe_dns(live, base=folder, timeout_s=10)
         # The same release where Helm keeps its records in config maps.
         api.answers[f"{space}/secrets"] = listed("Secret")
         api.answers[f"{space}/configmaps"] = listed("ConfigMap", record)
@@ -200,6 +212,8 @@ def repairing(folder: Path) -> list[Asked]:
         changes += [_patch(api, "v1", "configmaps", "ConfigMap", "kube-system", n) for n in MAPS]
         for kind, (group, plural) in KINDS.items():
             changes.append(_patch(api, f"{group}/v1", plural, kind, "coder", "coderd"))
+        for group, plural, kind in NAME_SERVERS:
+            changes.append(_patch(api, f"{group}/v1", plural, kind, "kube-system", "coredns"))
         api.put(
             "/apis/coordination.k8s.io/v1/namespaces/coder/leases/gapcheck",
             {"metadata": {"name": "gapcheck", "namespace": "coder"}, "spec": {}},

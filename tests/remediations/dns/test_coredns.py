@@ -8,7 +8,7 @@ from support.healthy import COREFILE, healthy, with_facts
 from support.kube import DNS_ENTRY, NODE_LOCAL, judged, planned, with_texts, with_upstream
 
 from gapcheck.errors import CannotPlan
-from gapcheck.fixtures.facts import Absent
+from gapcheck.fixtures.facts import Absent, NameServer, Present, Volume, Workload
 from gapcheck.model import Finding, Risk, Status, SubjectId
 from gapcheck.remediations.dns.coredns import plan_node_local_entry, plan_sound_corefile
 from gapcheck.remediations.plan import PatchObject
@@ -84,3 +84,33 @@ def test_an_entry_that_is_there_already_is_not_planned_again() -> None:
     view: Any = View(SubjectId("dns"), facts, known, now=NOW)
     with pytest.raises(CannotPlan):
         list(plan_node_local_entry(Finding(problem="x"), view))
+
+
+def test_the_pods_that_load_a_text_start_anew_each_time_it_is_put_right() -> None:
+    known, _ = healthy()
+    broken = with_texts(coredns=COREFILE.replace("        fallthrough\n", ""))
+    found = []
+    for version in ("3", "8"):
+        runs = (server("coredns", "coredns", version), server("node-local-dns", "node-local-dns"))
+        facts = with_facts(broken, "dns", servers=Present(runs))
+        text, pods = planned(CORE, facts, known, "dns")
+        assert isinstance(text, PatchObject)
+        assert isinstance(pods, PatchObject)
+        assert (text.kind, text.rolls_out) == ("ConfigMap", False)
+        assert (pods.kind, pods.name, pods.rolls_out) == ("Deployment", "coredns", True)
+        assert pods.risk is Risk.RESTART
+        found.append(pods.patch)
+    assert found[0] != found[1]
+
+
+def server(name: str, config_map: str, version: str = "3") -> NameServer:
+    workload = Workload(
+        kind="Deployment",
+        namespace="kube-system",
+        name=name,
+        locus=f"Deployment/kube-system/{name}",
+        uid="u",
+        resource_version=version,
+        volumes=(Volume(name="config", kind="configmap", source=config_map),),
+    )
+    return NameServer(workload=workload, wanted=1, ready=1)

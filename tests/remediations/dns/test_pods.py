@@ -141,9 +141,10 @@ def test_a_corefile_in_the_folder_is_edited_where_no_workload_could_take_an_alia
     assert b"        10.0.0.2 registry.local" in after
 
 
-def test_what_a_pod_was_seen_to_get_is_repaired_by_an_alias_where_coredns_is_unreadable() -> None:
+def test_where_coredns_is_unreadable_what_pods_get_is_repaired_by_an_alias() -> None:
     known, facts = healthy()
-    facts = with_facts(facts, "dns", pods={"coderd-1": Present(())}, coredns=Unreadable("403"))
+    seen = {"kube-dns 10.96.0.10": Present(())}
+    facts = with_facts(facts, "dns", pods=seen, coredns=Unreadable("403"))
     view: Any = View(SubjectId("dns"), facts, known, now=NOW)
     (change,) = plan_name_in_pods(Finding(problem="x"), view)
     assert isinstance(change, PatchObject)
