@@ -17,9 +17,13 @@ from gapcheck.remediations.secret.ca_text import CaText, ca_text, table_of
 from gapcheck.view import ReleaseView
 
 
-@remedy("SECRET-CA-001", risk=Risk.SAFE)
+@remedy("SECRET-CA-001", risk=Risk.RESTART)
 def plan_ca_secret(finding: Finding, view: ReleaseView) -> Iterator[WriteFile | PatchObject]:
-    """Make the secret with the CA certificate alone: a new manifest, or the object itself."""
+    """Make the secret with the CA certificate alone: a new manifest, or the object itself.
+
+    Live pods that wait for it start anew: kubelet tries a mount that failed again after up to
+    two minutes, and what runs still may hold a former content.
+    """
     text = ca_text(view)
     name, key = finding.data["name"], finding.data["key"]
     namespace = view.facts.namespace
@@ -54,6 +58,8 @@ def plan_ca_secret(finding: Finding, view: ReleaseView) -> Iterator[WriteFile | 
             "data": {key: text.base64},
         },
     )
+    workloads = measured(view.facts.workloads, "the workloads", view.subject) or ()
+    yield from roll_out(mounting(workloads, name), text.fingerprint)
 
 
 def _manifest(namespace: str, name: str, key: str, text: CaText) -> str:

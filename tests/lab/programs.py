@@ -15,18 +15,41 @@ from collections.abc import Sequence
 from pathlib import Path
 
 GO = Path(__file__).parent / "go"
-HOST_PACKAGES = ("mmdebstrap", "systemd-container", "openssh-client", "skopeo")
+HOST_PACKAGES = (
+    "mmdebstrap", "systemd-container", "openssh-client", "skopeo", "iproute2", "busybox-static",
+)  # fmt: skip
 NODE_PACKAGES = (
     "systemd", "systemd-sysv", "openssh-server", "containerd", "ca-certificates", "iproute2",
     "procps", "dbus", "openssl", "docker-registry",
 )  # fmt: skip
+KUBE_PACKAGES = (*NODE_PACKAGES, "iptables", "containernetworking-plugins", "conntrack")
+REGISTRY_PACKAGES = (*NODE_PACKAGES, "docker.io", "iptables", "busybox-static")
 PROGRAMS = {
     "containerd": (
         "github.com/containerd/containerd/v2/cmd/containerd",
         "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
         "github.com/containerd/containerd/v2/cmd/ctr",
     ),
+    "coredns": ("github.com/coredns/coredns",),
+    "helm": ("helm.sh/helm/v3/cmd/helm",),
+    "kubernetes": tuple(
+        f"k8s.io/kubernetes/cmd/{name}"
+        for name in (
+            "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet",
+            "kube-proxy", "kubectl",
+        )
+    ),
     "pull": (".",),
+    "registry": ("github.com/distribution/distribution/v3/cmd/registry",),
+    "standin": ("./coderd", "./pause"),
+}  # fmt: skip
+_KUBERNETES = "1.36.3"
+_VERSION = "k8s.io/component-base/version.git"
+_LINKED = {
+    "kubernetes": (
+        f" -X {_VERSION}Version=v{_KUBERNETES} -X {_VERSION}TreeState=clean"
+        f" -X {_VERSION}Major=1 -X {_VERSION}Minor=36"
+    )
 }
 _SUITE = "bookworm"
 
@@ -57,9 +80,10 @@ def missing() -> list[str]:
 def go_programs(product: str) -> Path:
     """Folder with the programs of `product`, built where this source was not built before."""
     source = GO / product
-    files = sorted(each for each in source.iterdir() if each.is_file())
+    files = sorted(each for each in source.rglob("*") if each.is_file())
     version = _run(["go", "version"], source)
-    digest = _digest(version, *(each.read_bytes() for each in files))
+    flags = ["-trimpath", f"-ldflags=-s -w{_LINKED.get(product, '')}"]
+    digest = _digest(version, repr(flags).encode(), *(each.read_bytes() for each in files))
     folder = cache() / "go" / f"{product}-{digest}"
     if folder.is_dir():
         return folder
@@ -69,15 +93,43 @@ def go_programs(product: str) -> Path:
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     for package in PROGRAMS[product]:
-        _run(["go", "build", "-trimpath", "-ldflags=-s -w", "-o", f"{draft}/", package], source)
+        say(f"  {package}")
+        _run(["go", "build", *flags, "-o", f"{draft}/", package], source)
     draft.rename(folder)
     say(f"built {product} in {time.monotonic() - began:.0f} s")
     return folder
 
 
-def base_root() -> Path:
+def etcd() -> Path:
+    """The etcd program of Debian's package, unpacked and not installed: no service is started."""
+    folder = cache() / "etcd"
+    if not folder.is_dir():
+        say(f"unpacking etcd into {folder}")
+        draft = folder.with_name("etcd.part")
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        _run(["apt-get", "update", "-qq"], draft)
+        _run(["apt-get", "download", "-q", "etcd-server"], draft)
+        (package,) = draft.glob("*.deb")
+        _run(["dpkg-deb", "-x", package.name, "."], draft)
+        draft.rename(folder)
+    return folder / "usr/bin/etcd"
+
+
+def install_host_packages() -> None:
+    """Install what the lab needs of this machine and does not build itself."""
+    known = _run(["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n"], Path("/"))
+    there = {line.split()[0] for line in known.decode().splitlines() if line.endswith("installed")}
+    wanted = [package for package in HOST_PACKAGES if package not in there]
+    if wanted:
+        say(f"installing {' '.join(wanted)}")
+        _run(["apt-get", "update", "-qq"], Path("/"))
+        _run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *wanted], Path("/"))
+
+
+def base_root(packages: Sequence[str] = NODE_PACKAGES) -> Path:
     """An unpacked Debian root that every node's own files lie over."""
-    folder = cache() / f"root-{_digest(_SUITE.encode(), ' '.join(NODE_PACKAGES).encode())}"
+    folder = cache() / f"root-{_digest(_SUITE.encode(), ' '.join(packages).encode())}"
     if folder.is_dir():
         return folder
     began = time.monotonic()
@@ -85,15 +137,15 @@ def base_root() -> Path:
     draft = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
-    packages = f"--include={','.join(NODE_PACKAGES)}"
-    _run(["mmdebstrap", "--variant=minbase", packages, _SUITE, str(draft)], cache())
+    include = f"--include={','.join(packages)}"
+    _run(["mmdebstrap", "--variant=minbase", include, _SUITE, str(draft)], cache())
     draft.rename(folder)
     say(f"made the root in {time.monotonic() - began:.0f} s")
     return folder
 
 
 def _run(command: Sequence[str], folder: Path) -> bytes:
-    environment = {**os.environ, "CGO_ENABLED": "0"}
+    environment = {**os.environ, "CGO_ENABLED": "0", "DEBIAN_FRONTEND": "noninteractive"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=False)
     if done.returncode:
         said = done.stderr.decode(errors="replace")[-2000:]

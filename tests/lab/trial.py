@@ -8,10 +8,11 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from lab.faults import Fault
-from lab.world import World
+if TYPE_CHECKING:
+    from lab.faults import Fault
+    from lab.world import World
 
 _LOOK = """cd /
 find certs etc/containerd etc/docker etc/hosts etc/nsswitch.conf etc/ssl/certs etc/pki \\
@@ -22,6 +23,15 @@ while read -r path; do
     else echo "$path $(stat -c '%a %u %g' "$path") $(sha256sum < "$path")"; fi
 done
 """
+
+
+class Lab(Protocol):
+    """A running lab, as far as gapcheck needs one."""
+
+    @property
+    def folder(self) -> Path: ...
+    @property
+    def site_file(self) -> Path: ...
 
 
 @dataclass(frozen=True)
@@ -41,7 +51,7 @@ class Told:
         return sum(len(each["changes"]) for each in self.report["rounds"])
 
 
-def gapcheck(world: World, *words: str) -> Told:
+def gapcheck(world: Lab, *words: str) -> Told:
     """Run the real command line on the lab's site."""
     report = world.folder / "report.json"
     report.unlink(missing_ok=True)
@@ -55,7 +65,7 @@ def gapcheck(world: World, *words: str) -> Told:
     return Told(done.returncode, found, done.stdout + done.stderr)
 
 
-def undo_last(world: World) -> str:
+def undo_last(world: Lab) -> str:
     """Undo the newest run; what was said."""
     environment = {**os.environ, "GAPCHECK_STATE": str(world.folder / "state")}
     command = [sys.executable, "-m", "gapcheck"]

@@ -184,7 +184,9 @@ def _yesterday() -> dt.datetime:
 
 def _world(folder: Path, ca: Pair) -> World:
     keys = Keys(folder=folder / "ssh")
-    machines = {name: Machine(name, port, folder / name, keys) for name, port in _PORTS.items()}
+    machines = {
+        name: Machine(name, folder / name, keys, port=port) for name, port in _PORTS.items()
+    }
     return World(folder, keys, machines.pop("registry"), machines, ca)
 
 

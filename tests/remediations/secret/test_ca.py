@@ -52,9 +52,11 @@ def test_a_file_of_that_name_is_not_written_over(tmp_path: Path) -> None:
 def test_a_missing_live_secret_is_made_whole_with_public_material_alone() -> None:
     known, facts = healthy()
     facts = with_facts(facts, "release", secrets=Present(()))
-    (change,) = planned("SECRET-CA-001", facts, known, "release")
+    change, pods = planned("SECRET-CA-001", facts, known, "release")
     assert isinstance(change, PatchObject)
     assert change.creates
+    assert isinstance(pods, PatchObject)
+    assert (pods.kind, pods.name, pods.rolls_out) == ("Deployment", "coderd", True)
     assert (change.uid, change.risk) == ("", Risk.SAFE)
     assert change.patch["data"] == {"registry.crt": RIGHT}
     assert change.patch["metadata"] == {"name": "local-registry-cert", "namespace": "coder"}

@@ -1,0 +1,3 @@
+module gapcheck.test/lab/standin
+
+go 1.26.0
