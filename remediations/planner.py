@@ -130,6 +130,9 @@ def _plan_verdict(
     if remedy is None:
         why = evaluation.catalogue.checks[verdict.check].manual
         return [], [Unplanned(cause=verdict.cause, why=why)]
+    if remedy.after_roots and verdict.root_causes:
+        roots = ", ".join(f"{each.check}::{each.subject}" for each in verdict.root_causes)
+        return [], [Unplanned(cause=verdict.cause, why=f"once its root is repaired: {roots}")]
     drafts: list[Draft] = []
     left: list[Unplanned] = []
     for finding in verdict.findings:

@@ -28,7 +28,7 @@ _VOLATILE = frozenset({
     "alert_after", "pid", "started", "restarts", "restart_count", "available_bytes",
     "available_inodes", "headers", "body", "detail", "trouble", "uid", "resource_version",
     "replicas", "locus", "document", "object_path", "pod_path", "blob", "blobs", "size_bytes",
-    "unread_keys", "environment_unread", "system_roots_from",
+    "unread_keys", "environment_unread", "system_roots_from", "running", "ready", "waits",
 })  # fmt: skip
 _SINGULAR = {"files": "file", "dirs": "folder", "programs": "program", "units": "unit",
              "images": "image", "filesystems": "filesystem"}  # fmt: skip

@@ -67,12 +67,16 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remedy:
-    """The planner that repairs what one check found; `risk` is the most it may cost."""
+    """The planner that repairs what one check found; `risk` is the most it may cost.
+
+    `after_roots`: it is of use only where nothing else explains what was found.
+    """
 
     repairs: CheckId
     risk: Risk
     doc: str
     plan: Planner
+    after_roots: bool = False
 
 
 @dataclass(slots=True)
@@ -123,13 +127,15 @@ def check(
     return register
 
 
-def remedy(check_id: str, *, risk: Risk) -> Callable[[P], P]:
+def remedy(check_id: str, *, risk: Risk, after_roots: bool = False) -> Callable[[P], P]:
     """Register the planner that repairs what check `check_id` finds."""
 
     def register(planner: P) -> P:
         known = CheckId(check_id)
         doc = inspect.cleandoc(planner.__doc__ or "")
-        _pool.remedies[known] = Remedy(repairs=known, risk=risk, doc=doc, plan=planner)
+        _pool.remedies[known] = Remedy(
+            repairs=known, risk=risk, doc=doc, plan=planner, after_roots=after_roots
+        )
         return planner
 
     return register

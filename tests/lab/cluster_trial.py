@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lab import trial
 from lab.consumers import canary, product, restart_product, store
-from lab.product import CHART, NAMESPACE, helm
+from lab.product import CHART, NAMESPACE, helm, wait_ready
 
 if TYPE_CHECKING:
     from lab.cluster import Cluster
@@ -20,6 +20,7 @@ _REVISION = "deployment.kubernetes.io/revision"
 # A repair's backups outlive its undo; `gapcheck runs prune` removes them.
 _NOT_OURS = "app.kubernetes.io/managed-by!=gapcheck"
 _UPGRADE = re.compile(r"run: helm (upgrade .+?)(?: \(|$)", re.MULTILINE)
+_DELETE = re.compile(r"make it anew: kubectl (-n coder delete pod [a-z0-9-]+)")
 _KINDS = "configmaps,secrets,deployments,statefulsets"
 
 
@@ -77,7 +78,7 @@ def play(cluster: Cluster, fault: ClusterFault) -> None:
         return
     if fault.by_helm:
         assert fixed.code == 1, fixed.text
-        upgrade(cluster, fixed)
+        by_hand(cluster, fixed)
         after = trial.gapcheck(cluster, "check")
         assert after.code == 0, after.text
     else:
@@ -100,9 +101,12 @@ def play(cluster: Cluster, fault: ClusterFault) -> None:
         assert undone == faulty
 
 
-def upgrade(cluster: Cluster, told: trial.Told) -> None:
-    """Do as gapcheck says, word for word."""
+def by_hand(cluster: Cluster, told: trial.Told) -> None:
+    """Do as gapcheck says, word for word: helm upgrade, then delete the pods that it names."""
     found = _UPGRADE.search(told.text)
     assert found, told.text
     words = found[1].replace(" CHART ", f" {CHART} ").split()
     helm(cluster.control, cluster.site_file.parent, *words)
+    for words_of_pod in _DELETE.findall(trial.gapcheck(cluster, "fix").text):
+        cluster.control.kubectl(*words_of_pod.split())
+    wait_ready(cluster.control)

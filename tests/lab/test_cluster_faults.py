@@ -12,7 +12,7 @@ from lab import cluster_trial, programs, trial
 from lab.cluster import Cluster
 from lab.cluster_faults import FAULTS, ClusterFault
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(600), pytest.mark.xdist_group("lab")]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600), pytest.mark.xdist_group("cluster")]
 
 
 @pytest.fixture(scope="module")

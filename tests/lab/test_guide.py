@@ -39,7 +39,7 @@ def test_guide_leaves_a_site_that_is_repaired_to_a_running_product(cluster: Clus
 
     fixed = trial.gapcheck(cluster, "fix", "--max-risk", "outage")
     assert fixed.changes, fixed.text
-    cluster_trial.upgrade(cluster, fixed)
+    cluster_trial.by_hand(cluster, fixed)
     assert cluster_trial.broken(cluster) == {}
     after = trial.gapcheck(cluster, "check")
     assert after.code == 0, after.text

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.certs import NOW
-from support.healthy import file_fact, healthy
+from support.healthy import file_fact, healthy, with_facts
 
 from gapcheck.engine import Evaluation
 from gapcheck.errors import CannotPlan
-from gapcheck.fixtures.facts import FactSet
+from gapcheck.fixtures.facts import FactSet, PodFact, Present
 from gapcheck.model import REGISTRY, CheckId, Finding, Risk, Scope, Severity, SubjectId
-from gapcheck.registry import Check, Remedy, Source, make_catalogue
+from gapcheck.registry import Check, Remedy, Source, catalogue, make_catalogue
 from gapcheck.remediations.edits import apply_edit
 from gapcheck.remediations.merge import Draft, merged
 from gapcheck.remediations.plan import (
@@ -395,3 +395,23 @@ def test_a_restart_is_made_again_where_something_new_has_to_be_loaded() -> None:
     assert [each.change for each in again.changes] == [write("/etc/a"), RESTART]
     useless = fake.plan(done=(RESTART.id, write("/etc/a").id))
     assert useless.changes == ()
+
+
+def test_what_only_its_roots_explain_waits_for_them() -> None:
+    known, facts = healthy()
+    pod = PodFact(
+        name="coderd-1", workload="Deployment/coder/coderd", node="debian", ready=False,
+        image="docker.io/coderenvs/coder-service:1", waits="ImagePullBackOff: no such host",
+    )  # fmt: skip
+    release: Any = facts.by_subject["release"]
+    coderd, *rest = release.workloads.value
+    (main, *others) = coderd.containers
+    foreign = msgspec.structs.replace(main, image=pod.image)
+    coderd = msgspec.structs.replace(coderd, containers=(foreign, *others))
+    broken = with_facts(
+        facts, "release", running=Present((pod,)), workloads=Present((coderd, *rest))
+    )
+    plan = build_plan(Evaluation(known, broken, catalogue(), now=NOW))
+    whys = {each.cause.check: each.why for each in plan.unplanned}
+    assert whys["REL-POD-001"] == "once its root is repaired: REL-IMAGE-001::release"
+    assert not [each for each in plan.changes if "REL-POD-001" in {c.check for c in each.causes}]

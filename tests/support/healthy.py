@@ -40,6 +40,7 @@ from gapcheck.fixtures.facts import (
     Observed,
     OsRelease,
     PluginFact,
+    PodFact,
     Present,
     RegistryFacts,
     RegistryHostFacts,
@@ -594,6 +595,17 @@ def _release(blobs: Blobs) -> ReleaseFacts:
                             blob=blobs.add(ca().pem),
                         ),
                     ),
+                ),
+            )
+        ),
+        running=Present(
+            (
+                PodFact(
+                    name="coderd-5d4-x",
+                    workload="Deployment/coder/coderd",
+                    node="debian",
+                    ready=True,
+                    since=NOW,
                 ),
             )
         ),
