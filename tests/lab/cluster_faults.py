@@ -3,6 +3,7 @@
 Adding a fault is adding a row. `inject` gets the running lab. `breaks` names the consumers that
 then fail, with what they say: `n1` and `n2` are a canary pod there, `coderd` and `timescale` the
 product's own pods after their next start. `roots` are the verdicts that no other explains.
+`on` names the machines that are made anew afterwards.
 `explained` faults change nothing. `by_helm`: gapcheck leaves the last step, `helm upgrade`, to a
 person, and says with which files. `final` is the object and the key that a repair removes for
 good: undo does not put a leak back.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import json
+import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -40,6 +42,7 @@ class ClusterFault:
     roots: frozenset[tuple[str, str]]
     explained: bool = False
     by_helm: bool = False
+    on: tuple[str, ...] = ()
     final: tuple[str, str] | None = None
 
     @property
@@ -204,4 +207,45 @@ def _releases() -> Iterator[ClusterFault]:
     )  # fmt: skip
 
 
-FAULTS = (*_secrets(), *_names(), *_releases())
+def _on(name: str, program: str) -> Callable[[Cluster], None]:
+    def inject(cluster: Cluster) -> None:
+        cluster.machines[name].run(f"set -e\n{program}")
+
+    return inject
+
+
+def _other_san(cluster: Cluster) -> None:
+    cluster.registry.serve(cluster.leaf(san=("other.local",)))
+
+
+def _machines() -> Iterator[ClusterFault]:
+    other = "x509: certificate is valid for other.local"
+    yield ClusterFault(
+        id="C02", inject=_other_san, on=("registry",), roots=_root("CERT-SAN-001", "registry"),
+        breaks={"n1": other, "n2": other, "coderd": other, "timescale": other},
+    )  # fmt: skip
+    yield ClusterFault(
+        id="D01", inject=_on("n2", f"sed -i '/{HOST}/d' /etc/hosts"), on=("n2",),
+        roots=_root("DNS-NODE-001", "node/n2"), breaks={"n2": f"lookup {HOST}"},
+    )  # fmt: skip
+    yield ClusterFault(
+        id="K11", inject=_on("n1", f"rm /etc/containerd/certs.d/{HOST}/ca.crt"), on=("n1",),
+        roots=_root("RUN-HOSTS-001", "node/n1"), breaks={"n1": "ca.crt: no such file"},
+    )  # fmt: skip
+    yield ClusterFault(
+        id="N01", inject=_on("n1", f"rm -r /etc/containerd/certs.d/{HOST}"), on=("n1",),
+        roots=_root("NODE-TRUST-001", "node/n1"), breaks={"n1": _UNKNOWN},
+    )  # fmt: skip
+
+
+FAULTS = (*_secrets(), *_names(), *_releases(), *_machines())
+
+
+def on_different_layers(seed: int) -> tuple[ClusterFault, ...]:
+    """Three repairable faults, each of another family; the same three for the same seed."""
+    chance = random.Random(seed)
+    families: dict[str, list[ClusterFault]] = {}
+    for each in FAULTS:
+        if not (each.explained or each.by_helm or each.final) and each.breaks:
+            families.setdefault(each.id[0], []).append(each)
+    return tuple(chance.choice(families[name]) for name in chance.sample(sorted(families), 3))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from lab import trial
@@ -11,6 +12,8 @@ from lab.consumers import canary, product, restart_product, store
 from lab.product import CHART, NAMESPACE, helm, wait_ready
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lab.cluster import Cluster
     from lab.cluster_faults import ClusterFault
 
@@ -40,13 +43,17 @@ def objects(cluster: Cluster) -> dict[str, Any]:
 
 
 def files(cluster: Cluster) -> dict[str, str]:
-    """The site's own files."""
+    """The site's own files, and every file of a machine that a repair may touch."""
     site = cluster.site_file.parent
-    return {
+    found = {
         str(path): f"{path.stat().st_mode:o} {path.read_bytes()!r}"
         for path in sorted(site.rglob("*"))
         if path.is_file()
     }
+    machines = cluster.machines
+    with ThreadPoolExecutor() as pool:
+        looks = pool.map(lambda each: each.run(trial.LOOK).stdout, machines.values())
+    return found | dict(zip(machines, looks, strict=True))
 
 
 def broken(cluster: Cluster) -> dict[str, str]:
@@ -60,6 +67,36 @@ def broken(cluster: Cluster) -> dict[str, str]:
 def play(cluster: Cluster, fault: ClusterFault) -> None:
     """Play one row through on a lab that runs; what is not as the row says fails."""
     cluster.heal()
+    try:
+        _play(cluster, fault)
+    finally:
+        for name in fault.on:
+            cluster.reset(name)
+
+
+def together(cluster: Cluster, faults: Sequence[ClusterFault]) -> None:
+    """Several faults at once: repaired to a working product, and undone to the same bytes."""
+    cluster.heal()
+    try:
+        for fault in faults:
+            fault.inject(cluster)
+        restart_product(cluster.control)
+        assert broken(cluster)
+        faulty = objects(cluster), files(cluster)
+        fixed = trial.gapcheck(cluster, "fix")
+        assert fixed.code == 0, fixed.text
+        left = broken(cluster)
+        assert left == {}, f"{left}\n{fixed.text}"
+        again = trial.gapcheck(cluster, "fix")
+        assert (again.code, again.changes) == (0, 0), again.text
+        trial.undo_last(cluster)
+        assert (objects(cluster), files(cluster)) == faulty
+    finally:
+        for name in {name for fault in faults for name in fault.on}:
+            cluster.reset(name)
+
+
+def _play(cluster: Cluster, fault: ClusterFault) -> None:
     fault.inject(cluster)
     restart_product(cluster.control)
     found = broken(cluster)

@@ -10,7 +10,7 @@ from support.needs import absent
 from lab import cluster as clusters
 from lab import cluster_trial, programs, trial
 from lab.cluster import Cluster
-from lab.cluster_faults import FAULTS, ClusterFault
+from lab.cluster_faults import FAULTS, ClusterFault, on_different_layers
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600), pytest.mark.xdist_group("cluster")]
 
@@ -37,3 +37,10 @@ def test_fault_is_found_by_its_root_repaired_and_undone(
     cluster: Cluster, fault: ClusterFault
 ) -> None:
     cluster_trial.play(cluster, fault)
+
+
+@pytest.mark.parametrize("seed", [1, 3, 4])
+def test_three_faults_at_once_are_repaired_together(
+    cluster: Cluster, seed: int
+) -> None:
+    cluster_trial.together(cluster, on_different_layers(seed))

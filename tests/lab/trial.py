@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lab.faults import Fault
     from lab.world import World
 
-_LOOK = """cd /
+LOOK = """cd /
 find certs etc/containerd etc/docker etc/hosts etc/nsswitch.conf etc/ssl/certs etc/pki \\
     etc/systemd/system usr/local/share/ca-certificates \\
     \\( -type f -o -type l \\) 2>/dev/null | sort |
@@ -89,7 +89,7 @@ def pulls(world: World) -> dict[str, str]:
 
 def snapshot(world: World) -> dict[str, str]:
     """Every file that a repair may touch, by machine, and the site's own."""
-    found = {machine.name: machine.run(_LOOK).stdout for machine in world.machines}
+    found = {machine.name: machine.run(LOOK).stdout for machine in world.machines}
     site: Path = world.site_file.parent
     for path in sorted(site.rglob("*")):
         if path.is_file():
