@@ -39,7 +39,7 @@ from lab.programs import (
 from lab.registries import HOST, Registry, binds_of, names
 
 _CGROUPS = Path("/sys/fs/cgroup")
-_READY_S = 60.0
+_READY_S = 180.0
 _READY = "ready"
 
 

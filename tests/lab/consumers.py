@@ -12,7 +12,7 @@ from lab.registries import HOST
 if TYPE_CHECKING:
     from lab.control import Control
 
-_PATIENCE_S = 60.0
+_PATIENCE_S = 120.0
 _FAILED = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError")
 
 

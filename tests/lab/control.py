@@ -20,7 +20,7 @@ from lab.programs import etcd, go_programs, say
 
 API = f"https://{OUTER}:6443"
 _ETCD, _PEERS = "http://127.0.0.1:12379", "http://127.0.0.1:12380"
-_START_S = 90.0
+_START_S = 180.0
 
 
 class Control:

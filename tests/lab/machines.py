@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lab.programs import NODE_PACKAGES, base_root, say
 
-BOOT_S = 60.0
+BOOT_S = 180.0
 SSH_PORT = 22
 _CAPABILITIES = "all"
 _FILTER = "@keyring bpf @mount"

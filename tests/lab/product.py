@@ -17,7 +17,7 @@ from lab.registries import HOST
 CHART = Path(__file__).parent / "chart"
 NAMESPACE = "coder"
 SECRET, KEY = "local-registry-cert", "registry.crt"
-_READY_S = 90.0
+_READY_S = 180.0
 COREFILE = f""".:53 {{
     errors
     health

@@ -232,13 +232,6 @@ def up(folder: Path) -> World:
     return world
 
 
-def down(world: World) -> None:
-    """End everything and leave nothing mounted."""
-    for machine in world.machines:
-        machine.stop()
-    shutil.rmtree(world.folder, ignore_errors=True)
-
-
 def sweep(folder: Path) -> None:
     """Take away what a killed lab left in `folder`: processes by their pid files, mounts."""
     for pid_file in folder.glob("*/pid"):
