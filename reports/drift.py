@@ -15,7 +15,7 @@ _MOST_GROUPS = 40
 _WIDEST = 100
 _MOST_FACTS = 20
 _EXAMPLES = 3
-_TITLES = (
+TITLES = (
     ("new", "new"),
     ("changed", "still bad, but otherwise than before"),
     ("resolved", "resolved"),
@@ -31,10 +31,10 @@ def write_drift(drift: Drift, out: TextIO) -> None:
 
 def lines(drift: Drift) -> Iterator[str]:
     """The report's lines."""
-    yield f"since {_moment(drift.before)}"
-    yield f"now   {_moment(drift.after)}"
+    yield f"since {moment_line(drift.before)}"
+    yield f"now   {moment_line(drift.after)}"
     yield from _between(drift)
-    for kind, title in _TITLES:
+    for kind, title in TITLES:
         found = [item for item in drift.items if item.kind == kind]
         if found:
             yield ""
@@ -74,14 +74,15 @@ def summary(drift: Drift) -> str:
     return f"{'drift' if drift.found else 'no drift'}: {', '.join(said) or 'nothing to compare'}"
 
 
-def _moment(moment: Moment) -> str:
+def moment_line(moment: Moment) -> str:
+    """A look at the site: its run, time and version, or the baseline."""
     told = f"run {moment.run} of {_time(moment.at)}, gapcheck {moment.version}"
     return f"baseline {moment.baseline}, accepted from {told}" if moment.baseline else told
 
 
 def _between(drift: Drift) -> Iterator[str]:
     yield from map(_repair, drift.repairs)
-    yield from (f"  {_cause(why)}" for why in drift.settings[:_MOST_FACTS])
+    yield from (f"  {why_line(why)}" for why in drift.settings[:_MOST_FACTS])
 
 
 def _repair(repair: RepairRun) -> str:
@@ -93,16 +94,21 @@ def _repair(repair: RepairRun) -> str:
 
 
 def _items(found: Sequence[Item]) -> Iterator[str]:
-    """Verdicts that say the same of several subjects stand together."""
+    groups = item_groups(found)
+    for group in groups[:_MOST_GROUPS]:
+        yield from _group(group)
+    if len(groups) > _MOST_GROUPS:
+        yield f"  and {len(groups) - _MOST_GROUPS} more; --report json:PATH holds them"
+
+
+def item_groups(found: Sequence[Item]) -> list[list[Item]]:
+    """Items that say the same of several subjects, together."""
     groups: dict[tuple[object, ...], list[Item]] = {}
     for item in found:
         why = tuple((each.kind, each.text, each.before, each.after) for each in item.causes)
         key = (item.check, item.was, item.now, item.said, why, item.since_run)
         groups.setdefault(key, []).append(item)
-    for group in list(groups.values())[:_MOST_GROUPS]:
-        yield from _group(group)
-    if len(groups) > _MOST_GROUPS:
-        yield f"  and {len(groups) - _MOST_GROUPS} more; --report json:PATH holds them"
+    return list(groups.values())
 
 
 def _group(group: Sequence[Item]) -> Iterator[str]:
@@ -116,11 +122,12 @@ def _group(group: Sequence[Item]) -> Iterator[str]:
     if first.since is not None:
         yield f"    since  {_time(first.since)}, run {first.since_run}"
     for why in first.causes:
-        yield f"    {'cause' if why.kind != 'nearby' else 'also '}  {_cause(why)}"
+        yield f"    {'cause' if why.kind != 'nearby' else 'also '}  {why_line(why)}"
 
 
-def _cause(why: Why) -> str:
-    sides = f": {_sides(why.before, why.after)}" if why.before or why.after else ""
+def why_line(why: Why) -> str:
+    """One cause in words, with both sides where something differs."""
+    sides = f": {both_sides(why.before, why.after)}" if why.before or why.after else ""
     match why.kind:
         case "root":
             return f"because of {why.text}"
@@ -145,12 +152,12 @@ def _facts(facts: Sequence[FactChange]) -> Iterator[str]:
     for change in facts[:_MOST_FACTS]:
         by = f"   ({change.by})" if change.by else ""
         yield f"  {change.fact} of {_who(change.subjects)}{by}"
-        yield f"    {_sides(change.before, change.after)}"
+        yield f"    {both_sides(change.before, change.after)}"
     if len(facts) > _MOST_FACTS:
         yield f"  and {len(facts) - _MOST_FACTS} more; --report json:PATH holds them"
 
 
-def _sides(before: str, after: str) -> str:
+def both_sides(before: str, after: str) -> str:
     """Both sides of a difference; of a file only what differs of it."""
     if before.startswith("sha256 ") and after.startswith("sha256 "):
         pairs = zip_longest(before.split(", "), after.split(", "), fillvalue="")

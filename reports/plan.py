@@ -38,10 +38,9 @@ def plan_lines(plan: Plan) -> Iterator[Line]:
 
 def _change_lines(number: int, planned: PlannedChange) -> Iterator[Line]:
     change = planned.change
-    path = getattr(change, "path", "") or getattr(change, "unit", "") or getattr(change, "name", "")
-    where = f"{change.target} {path}".rstrip()
+    where = f"{change.target} {changed_place(planned)}".rstrip()
     yield Line("")
-    yield Line(f"  {number}. {_kind(planned)}  {where}  ({change.risk.value})", "bold")
+    yield Line(f"  {number}. {change_kind(planned)}  {where}  ({change.risk.value})", "bold")
     yield Line(f"     repairs {', '.join(map(str, planned.causes))}")
     if planned.note:
         yield Line(f"     note: {planned.note}")
@@ -49,7 +48,14 @@ def _change_lines(number: int, planned: PlannedChange) -> Iterator[Line]:
         yield Line(f"     {line}", _DIFF_COLOURS.get(line[:1], ""), whole=True)
 
 
-def _kind(planned: PlannedChange) -> str:
+def changed_place(planned: PlannedChange) -> str:
+    """The file, unit or object that is changed on the target; '' where it is all of it."""
+    change = planned.change
+    return getattr(change, "path", "") or getattr(change, "unit", "") or getattr(change, "name", "")
+
+
+def change_kind(planned: PlannedChange) -> str:
+    """What kind of change it is, in words: "edit toml"."""
     name = type(planned.change).__name__
     return "".join(f" {c.lower()}" if c.isupper() else c for c in name).strip()
 

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
-from gapcheck.model import Cause, Finding, Gap, Risk, Severity, Status, SubjectId, Verdict
+from gapcheck.model import Cause, Finding, Risk, Severity, Status, SubjectId, Verdict
 from gapcheck.record import Record
+from gapcheck.reports.unmeasured import behind_gaps, gap_groups
 from gapcheck.reports.wording import counted, evidence_line, headline, printable, reason_of
 
 _WIDEST = 100
@@ -21,7 +22,6 @@ _COLOURS = {
     Severity.MINOR: "yellow",
     Severity.INFO: "cyan",
 }
-_Said = tuple[str, str]  # the stage and the reason of a gap
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +203,7 @@ def _unmeasured(verdicts: Sequence[Verdict], record: Record) -> Iterator[Line]:
     if verdicts or record.gaps:
         yield Line("")
         yield Line("not measured, so neither passed nor failed", "bold")
-    groups, behind = _gap_groups(record.gaps), _behind_gaps(verdicts, record.gaps)
+    groups, behind = gap_groups(record.gaps), behind_gaps(verdicts, record.gaps)
     for said, gaps in groups.items():
         # Many checks ask for what one gap took away: it is said once, with their number.
         count = len(behind.get(said, ()))
@@ -214,27 +214,6 @@ def _unmeasured(verdicts: Sequence[Verdict], record: Record) -> Iterator[Line]:
     for group in _groups([v for v in verdicts if v.cause not in folded]):
         who = _subjects([verdict.subject for verdict in group])
         yield from _hanging(f"  {group[0].check}  {who}: {reason_of(group[0])}", 4, "magenta")
-
-
-def _gap_groups(gaps: Iterable[Gap]) -> dict[_Said, list[Gap]]:
-    found: dict[_Said, list[Gap]] = {}
-    for gap in gaps:
-        found.setdefault((gap.stage, gap.reason), []).append(gap)
-    return found
-
-
-def _behind_gaps(verdicts: Iterable[Verdict], gaps: Sequence[Gap]) -> dict[_Said, list[Verdict]]:
-    """The verdicts whose reason is that of a gap: of their own subject's, else of any."""
-    own: dict[SubjectId, list[Gap]] = {}
-    for gap in gaps:
-        own.setdefault(gap.subject, []).append(gap)
-    found: dict[_Said, list[Verdict]] = {}
-    for verdict in verdicts:
-        for gap in own.get(verdict.subject, gaps):
-            if gap.reason in verdict.reason:
-                found.setdefault((gap.stage, gap.reason), []).append(verdict)
-                break
-    return found
 
 
 def _rest(record: Record) -> Iterator[Line]:

@@ -6,7 +6,9 @@ import re
 
 from gapcheck.model import Evidence, Verdict
 
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 def printable(text: str) -> str:
@@ -36,3 +38,10 @@ def evidence_line(evidence: Evidence) -> str:
 def counted(number: int, singular: str, plural: str = "") -> str:
     """A number with its noun: "1 node", "3 nodes"."""
     return f"{number} {singular if number == 1 else plural or singular + 's'}"
+
+
+def cut(text: str, longest: int) -> str:
+    """`text`, or its first `longest` characters and how many more there are."""
+    if len(text) <= longest:
+        return text
+    return f"{text[:longest]}... ({len(text) - longest:,} characters more)"

@@ -13,7 +13,7 @@ from gapcheck.errors import GapcheckError
 from gapcheck.exits import Exit, code_of, worst
 from gapcheck.model import CheckId, SubjectId, Verdict
 from gapcheck.registry import Check, catalogue
-from gapcheck.reports.writers import Wanted, check_paths, parse, write_all
+from gapcheck.reports.writers import Wanted, check_paths, parse
 
 if TYPE_CHECKING:
     from gapcheck.record import Record
@@ -144,9 +144,8 @@ class Run:
             codes.append(pytest_said)
         if pytest_said == Exit.INTERRUPTED and not session.shouldfail:
             codes.append(Exit.INTERRUPTED)
-        self._remember(self.prepared, self.record)
         try:
-            write_all(self.record, self.reports)
+            self._remember_and_write(self.prepared, self.record)
         except GapcheckError as failed:
             self.config.issue_config_time_warning(pytest.PytestWarning(str(failed)), 2)
             codes.append(code_of(failed))
@@ -178,10 +177,11 @@ class Run:
         self._narrowed = len(shown) < len(everything)
         return make_record(prepared, shown, narrowed=self._narrowed)
 
-    def _remember(self, prepared: Prepared, record: Record) -> None:
-        from gapcheck import audit
+    def _remember_and_write(self, prepared: Prepared, record: Record) -> None:
+        from gapcheck.lookback import remember_and_write
 
-        for note in audit.remember(prepared, record, narrowed=self._narrowed):
+        found = remember_and_write(prepared, record, self.reports, narrowed=self._narrowed)
+        for note in found:
             self.config.issue_config_time_warning(pytest.PytestWarning(note), 2)
 
     def _reports(self) -> list[Wanted]:

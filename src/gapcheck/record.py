@@ -80,12 +80,22 @@ class CertificateLife(msgspec.Struct, frozen=True, kw_only=True):
     places: int = 1
 
 
+class PastRun(msgspec.Struct, frozen=True, kw_only=True):
+    """An earlier run of the same site: when it began, how it ended, its verdicts by status."""
+
+    run: str
+    began: datetime
+    exit: int
+    counts: dict[str, int]
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """Everything one run found. `verdicts` are in catalogue order, subjects in the site's.
 
     `before` holds the verdicts that stood before a repair, () where none was tried;
     `notes` are single lines worth a reader's attention. `drift` is what differs from an
-    earlier run, None where none was compared with.
+    earlier run, None where none was compared with. `trend` are earlier runs, oldest first,
+    where a report is to show them.
     """
 
     run: RunInfo
@@ -97,6 +107,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     catalogue: dict[str, Description] = {}
     certificates: tuple[CertificateLife, ...] = ()
     drift: Drift | None = None
+    trend: tuple[PastRun, ...] = ()
 
     @property
     def counts(self) -> Mapping[Status, int]:

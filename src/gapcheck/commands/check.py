@@ -85,23 +85,22 @@ def check(obj: dict[str, Any], /, **given: Any) -> int:  # noqa: ANN401 - option
 
     Without --fix nothing is changed anywhere; a full run is noted in this user's history.
     """  # fmt: skip
-    from gapcheck.reports.writers import check_paths, parse, write_all
+    from gapcheck.reports.writers import check_paths, parse
 
     reports = [parse(text) for text in given["reports"]]
     request = _request(obj, given)
     check_paths(reports, inputs=request.inputs)
     prepared, record = _until_green(request, given["wait"])
     show(record, reports, obj)
-    remember(prepared, record)
-    write_all(record, reports)
+    remember_and_write(prepared, record, reports)
     return record.run.exit
 
 
-def remember(prepared: Prepared, record: Record) -> None:
-    """Keep a full run in the history; what hinders that is said and decides nothing."""
-    from gapcheck import audit
+def remember_and_write(prepared: Prepared, record: Record, reports: list[Wanted]) -> None:
+    """Keep a full run in the history, saying what hinders that, and write the reports."""
+    from gapcheck import lookback
 
-    for note in audit.remember(prepared, record):
+    for note in lookback.remember_and_write(prepared, record, reports):
         click.echo(f"gapcheck: {note}", err=True)
 
 

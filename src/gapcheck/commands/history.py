@@ -100,6 +100,7 @@ def drift(obj: dict[str, Any], /, **given: Any) -> int:  # noqa: ANN401 - option
 
 def _measured_drift(obj: dict[str, Any], given: dict[str, Any]) -> int:
     from gapcheck import audit
+    from gapcheck.lookback import with_trend
     from gapcheck.reports.writers import check_paths, parse, write_all
     from gapcheck.suite import Request, judge, make_record, prepare
 
@@ -121,7 +122,7 @@ def _measured_drift(obj: dict[str, Any], given: dict[str, Any]) -> int:
         done = audit.finished(prepared, record)
         record = audit.with_drift(record, _drift(before, done))
     notes = audit.remember(prepared, record, done=done)
-    record = audit.dated(record, loaded)
+    record = with_trend(record, loaded)
     for note in notes:
         click.echo(f"gapcheck: {note}", err=True)
     _show(record.drift, _counted(record.counts), record.run.exit, to_stderr=_taken(reports))

@@ -70,8 +70,8 @@ def fix(obj: dict[str, Any], /, **given: Any) -> int:  # noqa: ANN401 - options 
     On a terminal every plan is shown and asked for; elsewhere the command is the consent.
     Every byte can be put back with `gapcheck undo`.
     """
-    from gapcheck.commands.check import remember, show
-    from gapcheck.reports.writers import check_paths, parse, write_all
+    from gapcheck.commands.check import remember_and_write, show
+    from gapcheck.reports.writers import check_paths, parse
     from gapcheck.suite import Request, judge, make_record, prepare
 
     reports = [parse(text) for text in given["reports"]]
@@ -87,8 +87,7 @@ def fix(obj: dict[str, Any], /, **given: Any) -> int:  # noqa: ANN401 - options 
     prepared = prepare(request)
     record = make_record(prepared, judge(prepared))
     show(record, reports, obj)
-    remember(prepared, record)
-    write_all(record, reports)
+    remember_and_write(prepared, record, reports)
     changed = sum(each.state == "applied" for done in record.rounds for each in done.results)
     if changed and not obj["quiet"]:
         site = f" --site {given['site_path']}" if given["site_path"] else ""

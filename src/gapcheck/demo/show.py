@@ -20,6 +20,7 @@ from gapcheck.demo.registry import RegistryServer, Served, running
 from gapcheck.errors import UsageError
 from gapcheck.exits import Exit
 from gapcheck.fixtures.bundle import write_bundle
+from gapcheck.lookback import with_plan
 from gapcheck.model import Status
 from gapcheck.record import Record, Round
 from gapcheck.remediations.plan import Plan
@@ -87,7 +88,8 @@ class _Show:
     def _keep(self, name: str, prepared: Prepared, record: Record) -> None:
         endings = {"json": "json", "junit": "xml", "html": "html"}
         reports = [Wanted(f, str(self.folder / f"{name}.{end}")) for f, end in endings.items()]
-        write_all(record, reports)
+        for each in reports:
+            write_all(with_plan(prepared, record) if each.format == "html" else record, [each])
         write_bundle(self.folder / f"{name}.tar.gz", prepared.site, prepared.facts)
 
     def _options(self) -> FixOptions:
