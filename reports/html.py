@@ -90,7 +90,7 @@ def _view(record: Record) -> dict[str, Any]:
     behind = behind_gaps(errors, record.gaps)
     folded = frozenset(verdict.cause for found in behind.values() for verdict in found)
     found = cards(record, names, folded=folded)
-    chain = list(stations(record.verdicts, record.roots()))
+    chain = list(stations(record.verdicts, [card.check for card in found.roots]))
     grid = matrix(record.verdicts)
     repair = list(rounds(record.rounds, names))
     return {
@@ -121,6 +121,7 @@ def _view(record: Record) -> dict[str, Any]:
         "stations": list(entries(record, list(found), names)),
         "data": _script_json(script_data(grid, record.verdicts)),
         "words": status_words.WORDS,
+        "short": status_words.SHORT,
         "signs": status_words.SIGNS,
         "letters": status_words.LETTERS,
         "status": Status,
@@ -144,11 +145,15 @@ def _untold(record: Record, behind: dict[Any, Any], names: Names) -> Iterator[Un
         )
 
 
-def _script_json(data: dict[str, Any]) -> Any:  # noqa: ANN401 - jinja2 is imported where used
-    """`data` as it may stand in a script element; ASCII, so nothing in it can end that."""
+def _script_json(data: dict[str, Any]) -> Iterator[Any]:
+    """`data` as it may stand in a script element, in pieces.
+
+    It is ASCII without the signs that could end the element.
+    """
     from markupsafe import Markup
 
-    text = json.dumps(data, separators=(",", ":"))
-    for sign in "<>&":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return Markup(text)  # noqa: S704 - escaped just above
+    for piece in json.JSONEncoder(separators=(",", ":")).iterencode(data):
+        text = piece
+        for sign in "<>&":
+            text = text.replace(sign, f"\\u{ord(sign):04x}")
+        yield Markup(text)  # noqa: S704 - escaped just above

@@ -150,10 +150,9 @@ class _Maker:
         self._behind = behind
         self._ids: set[str] = set()
 
-    def weight(self, group: Sequence[Verdict]) -> tuple[int, int]:
-        """Worst severity first, then what holds up most."""
-        rank = min(_severity(verdict).rank for verdict in group)
-        return rank, -len(self._held_up(group))
+    def weight(self, group: Sequence[Verdict]) -> int:
+        """Worst severity first; sorting leaves the catalogue's order, as in every report."""
+        return min(verdict.severity.rank for verdict in group)
 
     def card(self, group: Sequence[Verdict]) -> Card:
         """One card of verdicts of one check and status."""

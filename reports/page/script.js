@@ -64,6 +64,9 @@
       const summary = document.createElement("summary");
       summary.textContent = `${found.length.toLocaleString("en")} nodes: ${found.slice(0, 2).join(", ")}${found.length > 2 ? ", ..." : ""}`;
       const every = document.createElement("p");
+      every.tabIndex = 0;
+      every.setAttribute("role", "group");
+      every.setAttribute("aria-label", "names");
       every.textContent = found.join(", ");
       box.append(summary, every);
       head.append(box);
@@ -236,4 +239,6 @@
   byId("tools").hidden = false;
   setTheme(THEMES.includes(store.get()) ? store.get() : "auto");
   follow();
+  // Once it has loaded, the browser goes to the fragment itself, and takes the focus along.
+  addEventListener("load", () => setTimeout(follow, 0));
 })();

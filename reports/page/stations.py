@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from gapcheck.model import Cause, CheckId, Status, Verdict
+from gapcheck.model import CheckId, Status, Verdict
 from gapcheck.reports.page.status_words import counted_statuses, worst_of
 
 _PULL = ("REG-IMAGE", "REG-AUTH", "RUN-SANDBOX", "RUN-PROXY", "NODE-SPACE", "DNS-NODE", "DNS-HOSTS")
@@ -26,13 +26,24 @@ TITLES = {**{key: name for key, (name, _) in CHAIN.items()}, BESIDE: "site file 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Station:
-    """One station: its counts by status, and how many of its verdicts are root causes."""
+    """One station: its counts by status, and how many root causes stand at it.
+
+    A check that fails of many subjects is one root cause.
+    """
 
     key: str
     name: str
     status: Status
     counts: tuple[tuple[Status, int], ...]
     roots: int
+
+    @property
+    def join(self) -> str:
+        """How the link behind it is: broken by a root cause, unknown where not measured, whole."""
+        if self.roots:
+            return "broken"
+        unmeasured = {Status.ERROR, Status.BLOCKED} & {status for status, _ in self.counts}
+        return "unknown" if unmeasured else "whole"
 
 
 def station_of(check: CheckId) -> str:
@@ -45,14 +56,14 @@ def station_of(check: CheckId) -> str:
     return best[1]
 
 
-def stations(verdicts: Iterable[Verdict], roots: Sequence[Cause]) -> Iterator[Station]:
+def stations(verdicts: Iterable[Verdict], roots: Sequence[CheckId]) -> Iterator[Station]:
     """The chain in its order, every station; then what stands beside it, where it was judged."""
     place: dict[CheckId, str] = {}
     counts: dict[str, Counter[Status]] = {key: Counter() for key in TITLES}
     for verdict in verdicts:
         key = place.get(verdict.check) or place.setdefault(verdict.check, station_of(verdict.check))
         counts[key][verdict.status] += 1
-    own = Counter(station_of(cause.check) for cause in roots)
+    own = Counter(map(station_of, roots))
     for key, name in TITLES.items():
         found = counts[key]
         if key != BESIDE or found:

@@ -25,6 +25,7 @@ WORDS = {
     Status.PASS: "passed",
     Status.NOT_APPLICABLE: "not applicable",
 }
+SHORT = {**WORDS, Status.ERROR: "unmeasured"}
 SIGNS = {
     Status.FAIL: "\u2717",
     Status.ERROR: "?",

@@ -9,7 +9,7 @@ from gapcheck.model import SubjectId
 from gapcheck.reports.wording import counted
 
 _EXAMPLES = 4
-_ROOM = 1_000_000
+_ROOM = 400_000
 
 
 @dataclass(frozen=True, slots=True)
