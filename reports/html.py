@@ -23,7 +23,7 @@ from gapcheck.reports.page.stations import BESIDE, stations
 from gapcheck.reports.page.subjects import Names, Who
 from gapcheck.reports.page.trend import HEIGHT, trend
 from gapcheck.reports.unmeasured import behind_gaps, gap_groups
-from gapcheck.reports.wording import counted, cut, printable
+from gapcheck.reports.wording import cut, printable
 
 _LONGEST = 2_000
 
@@ -125,7 +125,7 @@ def _view(record: Record) -> dict[str, Any]:
         "signs": status_words.SIGNS,
         "letters": status_words.LETTERS,
         "status": Status,
-        "counted": counted,
+        "counted": status_words.many,
     }
 
 

@@ -8,8 +8,8 @@ from gapcheck.exits import Exit
 from gapcheck.model import Status
 from gapcheck.record import Record
 from gapcheck.reports.page.findings import Card, Cards
-from gapcheck.reports.page.status_words import WORDS, counted_statuses, exit_meaning
-from gapcheck.reports.wording import counted, cut
+from gapcheck.reports.page.status_words import WORDS, counted_statuses, exit_meaning, many
+from gapcheck.reports.wording import cut
 
 _LONGEST = 240
 
@@ -54,7 +54,7 @@ def _ready(record: Record, judged: int, meaning: str) -> Overview:
     lines = [f"Beside that: {', '.join(beside)}."] if beside else []
     fixed = sum(verdict.fixed for verdict in record.verdicts)
     if fixed:
-        lines.append(f"{counted(fixed, 'verdict')} repaired by this run.")
+        lines.append(f"{many(fixed, 'verdict')} repaired by this run.")
     status, verdict = Status.PASS, "Ready"
     if record.run.exit == Exit.FAILED:
         status, verdict = Status.WARN, "Not accepted: warnings fail this run"
@@ -63,7 +63,7 @@ def _ready(record: Record, judged: int, meaning: str) -> Overview:
     return Overview(
         status=status,
         verdict=verdict,
-        problem=f"nothing fails in the {counted(judged, 'check')} that this run judged",
+        problem=f"nothing fails in the {many(judged, 'check')} that this run judged",
         root=None,
         lines=tuple(lines),
         exit_meaning=meaning,
@@ -79,9 +79,9 @@ def _not_ready(record: Record, cards: Cards, meaning: str) -> Overview:
             for status, number in each.counts:
                 held[status] = held.get(status, 0) + number
         said = ", ".join(f"{number:,} {WORDS[s]}" for s, number in counted_statuses(held))
-        lines.append(f"It stands behind {counted(first.held_up, 'other verdict')}: {said}.")
+        lines.append(f"It stands behind {many(first.held_up, 'other verdict')}: {said}.")
     if others:
-        lines.append(f"{counted(len(others), 'more root cause')} below.")
+        lines.append(f"{many(len(others), 'more root cause')} below.")
     if record.counts[Status.ERROR] or record.gaps:
         lines.append("Not everything could be measured.")
     return Overview(
@@ -104,7 +104,7 @@ def _undecided(record: Record, cards: Cards, meaning: str) -> Overview:
     elif first is not None:
         problem = f"{first.who.text}: {cut(first.headline, _LONGEST)}"
     number = counts[Status.ERROR] + counts[Status.BLOCKED]
-    lines = [f"{counted(number, 'verdict')} could not be given; none of them counts as passed."]
+    lines = [f"{many(number, 'verdict')} could not be given; none of them counts as passed."]
     return Overview(
         status=Status.ERROR,
         verdict="Undecided, as not everything could be measured",

@@ -141,11 +141,12 @@
   const show = (element) => {
     if (element.closest("[hidden]")) setFilter("", "");
     for (let box = element; box; box = box.parentElement) if (box.tagName === "DETAILS") box.open = true;
-    const own = element.querySelector(":scope > details, :scope > td > details");
+    const isFinding = element.matches("article, tr");
+    const own = isFinding && element.querySelector(":scope > details, :scope > td > details");
     if (own) own.open = true;
     for (const old of document.querySelectorAll(".found")) old.classList.remove("found");
-    element.classList.add("found");
-    const focus = element.querySelector("summary") || element;
+    if (element.tagName !== "SECTION") element.classList.add("found");
+    const focus = (isFinding && element.querySelector("summary")) || element;
     if (focus === element && !element.hasAttribute("tabindex")) element.tabIndex = -1;
     focus.focus({ preventScroll: true });
     element.scrollIntoView({ block: "start" });
@@ -232,7 +233,10 @@
   byId("tools").addEventListener("submit", (event) => event.preventDefault());
   const folded = [];
   addEventListener("beforeprint", () => {
-    for (const box of document.querySelectorAll("details:not([open]):not(.names)")) { folded.push(box); box.open = true; }
+    for (const box of document.querySelectorAll("details:not([open]):not(.names):not(.checks details)")) {
+      folded.push(box);
+      box.open = true;
+    }
   });
   addEventListener("afterprint", () => { for (const box of folded.splice(0)) box.open = false; });
   addEventListener("hashchange", follow);

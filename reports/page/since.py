@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from gapcheck.drift import Drift, FactChange, Item
 from gapcheck.model import CheckId, SubjectId
@@ -42,13 +43,15 @@ class ChangedFact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Since:
-    """Everything that differs, ready to be shown."""
+    """Everything that differs, ready to be shown; what did not change is apart."""
 
     before: str
+    at: datetime
     summary: str
     found: bool
     between: tuple[str, ...]
     groups: tuple[tuple[str, tuple[Changed, ...], int], ...]
+    unchanged: tuple[tuple[str, tuple[Changed, ...], int], ...]
     moved: tuple[tuple[str, Who], ...]
     facts: tuple[ChangedFact, ...]
     more_facts: int
@@ -60,10 +63,12 @@ def since(drift: Drift, names: Names) -> Since:
              if found]  # fmt: skip
     return Since(
         before=moment_line(drift.before),
+        at=drift.before.at,
         summary=drift_summary(drift),
         found=drift.found,
         between=tuple(_between(drift)),
-        groups=tuple(_groups(drift, names)),
+        groups=tuple(_groups(drift, names, TITLES[:-1])),
+        unchanged=tuple(_groups(drift, names, TITLES[-1:])),
         moved=tuple((word, names.who([SubjectId(s) for s in found])) for word, found in moved),
         facts=tuple(_fact(each, names) for each in drift.facts[:_MOST_FACTS]),
         more_facts=max(0, drift.counts.get("facts", len(drift.facts)) - _MOST_FACTS),
@@ -76,8 +81,10 @@ def _between(drift: Drift) -> Iterator[str]:
     yield from (cut(why_line(why), _LONGEST) for why in drift.settings[:_MOST_FACTS])
 
 
-def _groups(drift: Drift, names: Names) -> Iterator[tuple[str, tuple[Changed, ...], int]]:
-    for kind, title in TITLES:
+def _groups(
+    drift: Drift, names: Names, titles: Sequence[tuple[str, str]]
+) -> Iterator[tuple[str, tuple[Changed, ...], int]]:
+    for kind, title in titles:
         found = [item for item in drift.items if item.kind == kind]
         if found:
             groups = item_groups(found)
@@ -90,7 +97,7 @@ def _changed(group: Sequence[Item], names: Names) -> Changed:
     return Changed(
         check=first.check,
         who=names.who([item.subject for item in group]),
-        was=first.was.replace("_", " ") or "not judged",
+        was="" if first.kind == "unchanged" else first.was.replace("_", " ") or "not judged",
         now=first.now.replace("_", " ") or "not judged",
         said=cut(first.said, _LONGEST),
         since=f"{first.since:%Y-%m-%d %H:%MZ}" if first.since else "",

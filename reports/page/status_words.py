@@ -78,3 +78,8 @@ def worst_of(statuses: Iterable[Status]) -> Status:
 def grouped_digits(number: int) -> str:
     """`number` with its thousands apart: 12,345."""
     return f"{number:,}"
+
+
+def many(number: int, noun: str) -> str:
+    """A number with its noun: "1 node", "12,345 nodes"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

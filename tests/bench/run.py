@@ -6,5 +6,5 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 
-for name in ("startup.py", "judging.py", "reports.py", "fanout.py"):
+for name in ("startup.py", "judging.py", "reports.py", "pages.py", "fanout.py"):
     subprocess.run([sys.executable, HERE / name], check=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lxml import html
 from support.command import Ended, gapcheck
 
 ROOT = Path(__file__).parents[2]
@@ -285,3 +286,60 @@ def test_no_private_key_of_the_site_is_in_history_or_baseline(place: Place) -> N
     for written in [*place.state.rglob("*"), place.folder / "b.json"]:
         content = written.read_bytes() if written.is_file() else b""
         assert not any(line.encode() in content for line in secrets), written
+
+
+def since(place: Place, name: str) -> str:
+    page = html.parse(place.folder / name).getroot()
+    return " ".join(page.get_element_by_id("since").text_content().split())
+
+
+def test_page_of_a_check_says_what_changed_since_the_last_run_and_the_trend(place: Place) -> None:
+    assert place.run("check", "--report", "html:first.html").code == 0
+    assert "Not compared" in since(place, "first.html")
+    place.append(HOSTS, "10.9.9.9 registry.local\n")
+
+    done = place.run("check", "--report", "html:second.html", "--report", "json:report.json")
+
+    assert done.code == 1
+    said = since(place, "second.html")
+    first = place.runs()[0]["id"]
+    assert f"since run {first}" in said
+    assert "DNS-HOSTS-001 node/debian: pass \u2192 fail" in said
+    assert "cause: file /etc/hosts of node/debian" in said
+    assert "The last 2 runs" in said
+    assert "drift" not in done.found  # a page beside it changes no other report
+    assert done.found["rounds"] == []
+    assert len(place.runs()) == 2
+
+
+def test_page_of_a_check_shows_the_plan_and_touches_nothing(place: Place) -> None:
+    place.append(HOSTS, "10.9.9.9 registry.local\n")
+    before = (place.folder / HOSTS).read_bytes()
+    place.run("check", "--report", "html:page.html")
+    repair = html.parse(place.folder / "page.html").getroot().get_element_by_id("repair")
+    assert "What a repair would change" in repair.text_content()
+    assert "-10.9.9.9 registry.local" in repair.text_content()
+    assert (place.folder / HOSTS).read_bytes() == before
+
+
+def test_page_of_a_narrowed_check_is_not_compared(place: Place) -> None:
+    place.run("check")
+    place.run("check", "--select", "DNS", "--report", "html:page.html")
+    assert "Not compared" in since(place, "page.html")
+
+
+def test_page_changes_no_exit_code_where_only_a_fact_differs(place: Place) -> None:
+    place.run("check")
+    place.append(CONFIG, "# by hand\n")
+    assert place.run("check", "--report", "html:page.html").code == 0
+    assert "1 fact differs" in since(place, "page.html")
+
+
+def test_page_is_written_where_the_history_is_damaged(place: Place) -> None:
+    place.run("check")
+    history = place.state / "history.db"
+    history.write_bytes(b"SQLite format 3\x00" + b"\xff" * 8192)
+    done = place.run("check", "--report", "html:page.html")
+    assert done.code == 0
+    assert "damaged" in done.err
+    assert "Not compared" in since(place, "page.html")

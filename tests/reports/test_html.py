@@ -10,7 +10,7 @@ import pytest
 from lxml import html as parser
 from support.browser import page_text
 from support.certs import NOW
-from support.large_sites import three_roots
+from support.large_sites import distinct, three_roots
 from support.records import SAN, every_status, finding, run_info, verdict
 
 from gapcheck.drift import Drift, FactChange, Item, Moment, Why
@@ -332,23 +332,6 @@ def test_equal_facts_give_equal_bytes_but_for_the_run() -> None:
     assert page_text(other) == page_text(every_status()).replace(
         "<code>R1</code>", "<code>R2</code>"
     )
-
-
-def distinct(nodes: int, checks: int) -> Record:
-    """Every node unlike every other, with words of its own: the worst that grouping can meet."""
-    statuses = (Status.PASS, Status.FAIL, Status.WARN, Status.ERROR, Status.BLOCKED)
-    verdicts = []
-    for check in range(checks):
-        for node in range(nodes):
-            status = statuses[(node // 5 ** (check % 6) + check) % 5]
-            said = (finding(f"of n{node} {check} is wrong, {'word ' * 20}"),)
-            bad = status in (Status.FAIL, Status.WARN)
-            verdicts.append(verdict(
-                f"NODE-X{check}-001", f"node/rack-with-a-long-name-{node:06d}.example.org", status,
-                findings=said if bad else (),
-                reason=f"reason {node}" if status in (Status.ERROR, Status.BLOCKED) else "",
-            ))  # fmt: skip
-    return of(*verdicts, run=run_info(exit=1))
 
 
 def test_ten_thousand_unlike_nodes_of_forty_checks_stay_small_and_are_all_in_it() -> None:

@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 from support.certs import NOW
 from support.healthy import healthy, other_ca, site, with_facts, with_file
-from support.records import run_info
+from support.records import finding, run_info, verdict
 
 from gapcheck.certificate_life import certificate_lives
 from gapcheck.engine import Evaluation
 from gapcheck.fixtures.facts import FactSet, KubeNode, NodeFacts, Present, Unreadable
-from gapcheck.model import Gap, SubjectId
+from gapcheck.model import Gap, Status, SubjectId
 from gapcheck.record import Record
 from gapcheck.registry import catalogue
 from gapcheck.suite import describe
@@ -56,6 +56,23 @@ def one_in_a_hundred(count: int) -> Record:
     names = [f"n{number:05d}" for number in range(count)]
     nodes = {name: bad if number % 100 == 0 else debian for number, name in enumerate(names)}
     return judged(facts, nodes, every=names)
+
+
+def distinct(nodes: int, checks: int) -> Record:
+    """Every node unlike every other, with words of its own: the worst that grouping can meet."""
+    statuses = (Status.PASS, Status.FAIL, Status.WARN, Status.ERROR, Status.BLOCKED)
+    verdicts = []
+    for check in range(checks):
+        for node in range(nodes):
+            status = statuses[(node // 5 ** (check % 6) + check) % 5]
+            said = (finding(f"of n{node} {check} is wrong, {'word ' * 20}"),)
+            bad = status in (Status.FAIL, Status.WARN)
+            verdicts.append(verdict(
+                f"NODE-X{check}-001", f"node/rack-with-a-long-name-{node:06d}.example.org", status,
+                findings=said if bad else (),
+                reason=f"reason {node}" if status in (Status.ERROR, Status.BLOCKED) else "",
+            ))  # fmt: skip
+    return Record(run=run_info(), verdicts=tuple(verdicts))
 
 
 def judged(
