@@ -19,6 +19,7 @@ _MOST_FINDINGS = 10
 _MOST_EVIDENCE = 20
 _LONGEST = 2_000
 _BAD = (Status.FAIL, Status.ERROR)
+_RANK = {severity: severity.rank for severity in Severity}
 
 _Key = tuple[str, CheckId, Status]
 
@@ -152,7 +153,7 @@ class _Maker:
 
     def weight(self, group: Sequence[Verdict]) -> int:
         """Worst severity first; sorting leaves the catalogue's order, as in every report."""
-        return min(verdict.severity.rank for verdict in group)
+        return min(_RANK[severity] for severity in {verdict.severity for verdict in group})
 
     def card(self, group: Sequence[Verdict]) -> Card:
         """One card of verdicts of one check and status."""
@@ -165,7 +166,7 @@ class _Maker:
             id=self._id(first),
             check=first.check,
             status=first.status,
-            severity=min((_severity(v) for v in group), key=lambda each: each.rank),
+            severity=min({_severity(v) for v in group}, key=_RANK.__getitem__),
             who=self._names.who([verdict.subject for verdict in group]),
             headline=_headline(variants),
             variants=tuple(self._variant(each) for each in variants[:MOST_VARIANTS]),
@@ -238,7 +239,7 @@ class _Remedy:
 def _severity(verdict: Verdict) -> Severity:
     """The worst that its findings say, else the check's own."""
     said = [each.severity or verdict.severity for each in verdict.findings]
-    return min(said, key=lambda each: each.rank, default=verdict.severity)
+    return min(said, key=_RANK.__getitem__, default=verdict.severity)
 
 
 def _variants(group: Sequence[Verdict]) -> list[list[Verdict]]:

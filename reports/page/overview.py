@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gapcheck.exits import Exit
@@ -30,10 +31,11 @@ def overview(record: Record, cards: Cards) -> Overview:
     """The one thing to know of this run."""
     counts = record.counts
     meaning = exit_meaning(record.run.exit)
-    if cards.roots:
-        return _not_ready(record, cards, meaning)
+    failed = cards.roots or [card for card in cards.follows if card.status is Status.FAIL]
+    if failed:
+        return _not_ready(record, failed, meaning)
     unmeasured = counts[Status.ERROR] + counts[Status.BLOCKED]
-    if unmeasured or record.gaps or counts[Status.FAIL]:
+    if unmeasured or record.gaps:
         return _undecided(record, cards, meaning)
     judged = len({v.check for v in record.verdicts if v.status is not Status.NOT_APPLICABLE})
     if not any(counts[each] for each in (Status.PASS, Status.WARN, Status.WAIVED)):
@@ -59,7 +61,7 @@ def _ready(record: Record, judged: int, meaning: str) -> Overview:
     if record.run.exit == Exit.FAILED:
         status, verdict = Status.WARN, "Not accepted: warnings fail this run"
     elif record.run.exit not in (Exit.OK, Exit.UNMEASURED):
-        status, verdict = Status.WARN, f"Ready, but {meaning.partition(',')[0]}"
+        status, verdict = Status.WARN, f"Ready, but {meaning}"
     return Overview(
         status=status,
         verdict=verdict,
@@ -70,8 +72,9 @@ def _ready(record: Record, judged: int, meaning: str) -> Overview:
     )
 
 
-def _not_ready(record: Record, cards: Cards, meaning: str) -> Overview:
-    first, *others = cards.roots
+def _not_ready(record: Record, failed: Sequence[Card], meaning: str) -> Overview:
+    """`failed` are the root causes, or what fails because of something that was not measured."""
+    first, *others = failed
     lines = []
     if first.behind:
         held: dict[Status, int] = {}

@@ -16,7 +16,6 @@ from gapcheck.history import History
 from gapcheck.model import Status
 from gapcheck.record import PastRun, Record, Round
 from gapcheck.remembered import Finished
-from gapcheck.repair import first_plan
 from gapcheck.reports.writers import Wanted, write_all
 from gapcheck.site_file import LoadedSite
 from gapcheck.suite import FixOptions, Prepared
@@ -79,5 +78,7 @@ def with_plan(prepared: Prepared, record: Record) -> Record:
     """The record of a run that repaired nothing, with what the first round would change."""
     if record.rounds or record.run.fix or not record.counts[Status.FAIL]:
         return record
+    from gapcheck.repair import first_plan
+
     plan = first_plan(prepared, FixOptions())
     return msgspec.structs.replace(record, rounds=(Round(plan=plan),))

@@ -68,6 +68,17 @@ def test_what_could_not_be_measured_is_undecided_and_never_ready() -> None:
     assert heading(of(passed, blocked, run=run_info(exit=6))).startswith("Undecided")
 
 
+def test_failure_behind_what_was_not_measured_is_a_failure_and_no_root_cause() -> None:
+    error = verdict("CERT-SAN-001", "registry", Status.ERROR, reason="no answer")
+    failed = verdict(
+        "REG-TLS-001", "registry", Status.FAIL, root_causes=(SAN,),
+        findings=(finding("a Go client refuses"),),
+    )  # fmt: skip
+    page = read(of(error, failed, run=run_info(exit=1)))
+    assert text(page.xpath("//h1/span[last()]")[0]) == "Not readyregistry: a Go client refuses"
+    assert text(page.xpath("//header/p[@class='lead']")[0]).startswith("Failed: REG-TLS-001")
+
+
 def test_green_run_claims_no_more_than_it_judged() -> None:
     passed = verdict("NODE-CLOCK-001", "node/n1", Status.PASS)
     skipped = verdict("REG-RUN-001", "registry", Status.NOT_APPLICABLE, reason="none named")
@@ -79,7 +90,7 @@ def test_green_run_claims_no_more_than_it_judged() -> None:
     ("code", "said"),
     [
         (Exit.FAILED, "Not accepted: warnings fail this run"),
-        (Exit.REPAIR, "Ready, but a repair failed"),
+        (Exit.REPAIR, "Ready, but a repair failed, was refused or was rolled back"),
         (Exit.DRIFT, "Ready, but the site differs from an earlier run"),
     ],
 )
