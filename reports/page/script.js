@@ -57,7 +57,7 @@
     head.scope = "row";
     if (found.length === 1) {
       const more = group.names.length - 1;
-      head.textContent = found[0] + (more ? ` (and ${more.toLocaleString("en")} equal nodes)` : "");
+      head.textContent = found[0] + (more ? ` (and ${more.toLocaleString("en")} equal node${more === 1 ? "" : "s"})` : "");
     } else {
       const box = document.createElement("details");
       box.className = "names";
@@ -102,7 +102,7 @@
     }
     matrix.tBodies[0].replaceChildren(...rows);
     showColumns(shown);
-    return `${nodes.toLocaleString("en")} nodes`;
+    return `${nodes.toLocaleString("en")} node${nodes === 1 ? "" : "s"}`;
   };
 
   const apply = () => {
@@ -112,6 +112,11 @@
       const letter = card.dataset.s;
       card.hidden = !((!letters || letters.includes(letter)) && keeps(card, words, letter));
       found += card.hidden ? 0 : 1;
+    }
+    for (const title of document.querySelectorAll("#findings h3.part")) {
+      let next = title.nextElementSibling;
+      while (next && next.hidden && next.tagName === "ARTICLE") next = next.nextElementSibling;
+      title.hidden = !next || next.tagName !== "ARTICLE";
     }
     for (const entry of entries)
       entry.hidden = !((!letters || [...entry.dataset.s].some((letter) => letters.includes(letter))) && keeps(entry, words, letters));

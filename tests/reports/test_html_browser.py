@@ -1,5 +1,6 @@
 """The page in a real browser: reading without a script, filters, links, keys, print, axe."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -112,6 +113,9 @@ def test_link_to_a_node_shows_what_concerns_it_alone(chromium: Browser, address:
     page = Told(chromium, f"{address}#node/rack0-n00005").page
     assert "NODE-TRUST-001" in shown_cards(page)
     assert "CERT-LIFE-001" not in shown_cards(page)
+    expect(page.locator("#findings h3:visible")).to_have_text(
+        [re.compile("Root causes"), re.compile("Warnings")]
+    )
     page.goto("about:blank")
     page.goto(f"{address}#node/rack0-n00001")
     assert "NODE-TRUST-001" not in shown_cards(page)
