@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
+from gapcheck.errors import Unmeasured
 from gapcheck.fixtures.certs_d import find_folder
-from gapcheck.fixtures.containerd import (
-    CRI_1,
-    IMAGES_2,
-    ConfigFile,
-    ContainerdConfig,
-    load_config,
-)
+from gapcheck.fixtures.containerd import ConfigFile, ContainerdConfig, load_config
+from gapcheck.fixtures.containerd_types import CRI_1, IMAGES_2
 from gapcheck.fixtures.docker_config import MISSPELT, load_docker_config
-from gapcheck.fixtures.facts import Present, measured
+from gapcheck.fixtures.facts import measured
 from gapcheck.fixtures.node_trust import is_trusted
 from gapcheck.fixtures.registries_conf import registries_conf_defects
 from gapcheck.fixtures.registries_yaml import load_registries_yaml
@@ -24,7 +20,6 @@ from gapcheck.model import Evidence, Finding, Scope, Severity
 from gapcheck.registry import Judgement, Source, check
 from gapcheck.view import NodeView
 
-_OLD_FORMAT_IDS = 2
 DEAD = "the daemon does not start: no pod can be created on this node"
 UNREAD = (
     "the setting has no effect: where nothing else trusts the CA, pulls fail with "
@@ -85,30 +80,26 @@ def settings_are_read_by_this_version(view: NodeView) -> Judgement:
 
 def _containerd(view: NodeView) -> Judgement:
     config = load_config(view)
-    for file in config.files:
-        if file.defect:
-            yield _unparsable(file)
-    if any(file.defect for file in config.files):
+    said = measured(view.facts.containerd_valid, "containerd config dump")
+    if config.refusals:
+        path, why, _ = config.refusals[0]
+        if said == "":
+            # The program itself is right: what this reader refuses, it does not know.
+            raise Unmeasured(f"{path} ({why})", "containerd config dump takes it nevertheless")
+        for each in config.refusals:
+            yield _refused(config, *each)
         return
-    newest = config.generation.newest_config
-    if config.generation.is_2 and (config.version or 0) > newest:
-        why = (
-            f"expected containerd config version equal to or less than `{newest}`, "
-            f"got `{config.version}`"
-        )
-        yield _dead(CONTAINERD_CONFIG, why, {"kind": "version"})
-        return
-    short = next((each for each in config.disabled if "." not in each), "")
-    if short and (config.version or 1) >= _OLD_FORMAT_IDS:
-        why = f'invalid disabled plugin URI "{short}" expect io.containerd.x.vx'
-        yield _dead(CONTAINERD_CONFIG, why, {"kind": "disabled"})
-        return
-    said = measured(view.facts.containerd_valid, "containerd config dump") or ""
     if said:
-        yield _dead(CONTAINERD_CONFIG, said, {"kind": "refused"})
+        yield _dead(config.path, said, {"kind": "refused"})
         return
-    how = "containerd config dump" if isinstance(view.facts.containerd_valid, Present) else ""
+    how = "containerd config dump" if said is not None else ""
     yield Evidence("parsed", ", ".join(each.path for each in config.files) or "no file", how)
+
+
+def _refused(config: ContainerdConfig, path: str, why: str, kind: str) -> Finding:
+    if kind == "syntax":
+        return _unparsable(next(each for each in config.files if each.path == path))
+    return _dead(path, why, {"kind": kind})
 
 
 def _unparsable(file: ConfigFile) -> Finding:

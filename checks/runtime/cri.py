@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gapcheck.fixtures.containerd import CRI_1, SHORT_CRI, load_config
+from gapcheck.fixtures.containerd import load_config
+from gapcheck.fixtures.containerd_types import CRI_1, SHORT_CRI
 from gapcheck.fixtures.facts import PluginFact, require
 from gapcheck.fixtures.runtimes import CONTAINERD_CONFIG, Runtime, require_runtime
 from gapcheck.model import CheckId, Evidence, Finding, Scope, Severity

@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gapcheck.fixtures.containerd import CRI_1, IMAGES_2
+from gapcheck.fixtures.containerd_types import CRI_1, IMAGES_2
 from gapcheck.fixtures.effective import (
     Effective,
     effective_registry,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gapcheck.errors import CannotPlan
-from gapcheck.fixtures.containerd import CONF_D, SHORT_CRI, ConfigFile, load_config
+from gapcheck.fixtures.containerd import CONF_D, ConfigFile, load_config
+from gapcheck.fixtures.containerd_types import SHORT_CRI
 from gapcheck.fixtures.docker_config import MISSPELT
 from gapcheck.fixtures.node_files import before_sha256
 from gapcheck.fixtures.runtimes import CONTAINERD_CONFIG, DOCKER_CONFIG, require_runtime

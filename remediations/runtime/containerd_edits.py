@@ -6,13 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gapcheck.errors import CannotPlan
-from gapcheck.fixtures.containerd import (
-    CRI_1,
-    IMAGES_2,
-    SHORT_CRI,
-    ConfigFile,
-    ContainerdConfig,
-)
+from gapcheck.fixtures.containerd import ConfigFile, ContainerdConfig
+from gapcheck.fixtures.containerd_types import CRI_1, IMAGES_2, SHORT_CRI
 from gapcheck.fixtures.runtimes import CONTAINERD_CONFIG
 from gapcheck.fixtures.tomls import dig, table_at
 from gapcheck.remediations.plan import Change, EditToml, KeyEdit, Literal, Stage, WriteFile

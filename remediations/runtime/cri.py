@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gapcheck.errors import CannotPlan
-from gapcheck.fixtures.containerd import CRI_1, SHORT_CRI, load_config
+from gapcheck.fixtures.containerd import load_config
+from gapcheck.fixtures.containerd_types import CRI_1, SHORT_CRI
 from gapcheck.fixtures.runtimes import require_runtime
 from gapcheck.model import Finding, Risk
 from gapcheck.registry import remedy

@@ -101,7 +101,11 @@ def put(facts: FactSet, subject: str, path: str, content: str | bytes, **stat: A
     found: Any = facts.by_subject[SubjectId(subject)]
     dirs = dict(found.dirs)
     list_entry(dirs, path)
-    return with_facts(facts, subject, dirs=dirs)
+    facts = with_facts(facts, subject, dirs=dirs)
+    if path.startswith("/etc/containerd/") and "/certs.d/" not in path:
+        # What `config dump` said was about the former file.
+        facts = with_facts(facts, subject, containerd_valid=Absent("PATH"))
+    return facts
 
 
 def drop(facts: FactSet, subject: str, path: str) -> FactSet:
