@@ -8,13 +8,14 @@ from itertools import pairwise
 from gapcheck.errors import Unmeasured
 from gapcheck.fixtures.certs_d import find_folder
 from gapcheck.fixtures.containerd import ConfigFile, ContainerdConfig, load_config
+from gapcheck.fixtures.containerd_refusals import Refusal, refusals
 from gapcheck.fixtures.containerd_types import CRI_1, IMAGES_2
 from gapcheck.fixtures.docker_config import MISSPELT, load_docker_config
 from gapcheck.fixtures.facts import measured
 from gapcheck.fixtures.node_trust import is_trusted
 from gapcheck.fixtures.registries_conf import registries_conf_defects
 from gapcheck.fixtures.registries_yaml import load_registries_yaml
-from gapcheck.fixtures.runtimes import CONTAINERD_CONFIG, DOCKER_CONFIG, Runtime, require_runtime
+from gapcheck.fixtures.runtimes import DOCKER_CONFIG, Runtime, require_runtime
 from gapcheck.fixtures.tomls import dig, duplicate_table, table_at
 from gapcheck.model import Evidence, Finding, Scope, Severity
 from gapcheck.registry import Judgement, Source, check
@@ -68,7 +69,7 @@ def settings_are_read_by_this_version(view: NodeView) -> Judgement:
         yield from _misspelt(view)
         return
     config = load_config(view)
-    yield Evidence("read as", _shown(config), CONTAINERD_CONFIG)
+    yield Evidence("read as", _shown(config), config.path)
     yield from _empty_names(config)
     yield from _unread_dropins(config)
     if config.generation.is_2:
@@ -81,13 +82,14 @@ def settings_are_read_by_this_version(view: NodeView) -> Judgement:
 def _containerd(view: NodeView) -> Judgement:
     config = load_config(view)
     said = measured(view.facts.containerd_valid, "containerd config dump")
-    if config.refusals:
-        path, why, _ = config.refusals[0]
-        if said == "":
-            # The program itself is right: what this reader refuses, it does not know.
-            raise Unmeasured(f"{path} ({why})", "containerd config dump takes it nevertheless")
-        for each in config.refusals:
-            yield _refused(config, *each)
+    found = refusals(config)
+    if said == "" and found and found[0].kind != "missing":
+        # The program itself is right: what this reader refuses, it does not know.
+        what = f"{found[0].path} ({found[0].why})"
+        raise Unmeasured(what, "containerd config dump takes it nevertheless")
+    for each in found:
+        yield _refused(config, each)
+    if found:
         return
     if said:
         yield _dead(config.path, said, {"kind": "refused"})
@@ -96,10 +98,10 @@ def _containerd(view: NodeView) -> Judgement:
     yield Evidence("parsed", ", ".join(each.path for each in config.files) or "no file", how)
 
 
-def _refused(config: ContainerdConfig, path: str, why: str, kind: str) -> Finding:
-    if kind == "syntax":
-        return _unparsable(next(each for each in config.files if each.path == path))
-    return _dead(path, why, {"kind": kind})
+def _refused(config: ContainerdConfig, refusal: Refusal) -> Finding:
+    if refusal.kind == "syntax":
+        return _unparsable(next(each for each in config.files if each.path == refusal.path))
+    return _dead(refusal.path, refusal.why, {"kind": refusal.kind})
 
 
 def _unparsable(file: ConfigFile) -> Finding:
@@ -156,7 +158,7 @@ def _unread_dropins(config: ContainerdConfig) -> Iterator[Finding]:
     for file in config.unread:
         if not file.table and not file.defect:
             continue
-        problem = f"{file.path} is not read: no imports line of {CONTAINERD_CONFIG} names it"
+        problem = f"{file.path} is not read: no imports line of {config.path} names it"
         consequence = "its settings have no effect, although `config dump` lists its folder"
         yield _finding(file.path, problem, "unread-dropin", consequence)
 
@@ -168,7 +170,7 @@ def _unread_by_1(config: ContainerdConfig) -> Iterator[Finding]:
         if long_ids and not config.reads_long_ids:
             problem = (
                 f"{file.path} names plugins by whole ids ({long_ids[0]}) "
-                f"and {CONTAINERD_CONFIG} has no `version = 2`: containerd "
+                f"and {config.path} has no `version = 2`: containerd "
                 f"{config.generation} skips these tables"
             )
             yield _finding(file.path, problem, "no-version")
@@ -226,7 +228,7 @@ def _holder(config: ContainerdConfig, plugin: str) -> str:
             for file in config.files
             if dig(file.table, "plugins", plugin, "registry") is not None
         ),
-        CONTAINERD_CONFIG,
+        config.path,
     )
 
 
@@ -245,14 +247,14 @@ def _list_in_transfer(
         problem=f"config_path is a list of folders{built_in}, which {runtime.named} takes as one "
         f"name: {folder} is never read",
         evidence=(
-            Evidence("config_path", path, CONTAINERD_CONFIG),
+            Evidence("config_path", path, config.path),
             Evidence("pull mode", "transfer service: no setting forces local pulls"),
         ),
         consequence=f"{UNREAD}, and nothing is logged",
         remedy_hint="set config_path to one folder",
-        locus=CONTAINERD_CONFIG,
+        locus=config.path,
         severity=Severity.MINOR if is_trusted(view) else None,
-        data={"path": CONTAINERD_CONFIG, "kind": "list"},
+        data={"path": config.path, "kind": "list"},
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gapcheck.fixtures.containerd import load_config
 from gapcheck.fixtures.containerd_types import CRI_1, SHORT_CRI
 from gapcheck.fixtures.facts import PluginFact, require
-from gapcheck.fixtures.runtimes import CONTAINERD_CONFIG, Runtime, require_runtime
+from gapcheck.fixtures.runtimes import Runtime, require_runtime
 from gapcheck.model import CheckId, Evidence, Finding, Scope, Severity
 from gapcheck.registry import Judgement, Source, check
 from gapcheck.view import NodeView
@@ -29,15 +29,15 @@ def cri_plugin_is_on(view: NodeView) -> Judgement:
     if off:
         yield Finding(
             problem=f"disabled_plugins switches the CRI plugin off ({', '.join(off)})",
-            evidence=(Evidence("disabled_plugins", ", ".join(config.disabled), CONTAINERD_CONFIG),),
+            evidence=(Evidence("disabled_plugins", ", ".join(config.disabled), config.path),),
             consequence=NO_CRI,
             remedy_hint="take it off the list and restart containerd",
-            locus=CONTAINERD_CONFIG,
-            data={"path": CONTAINERD_CONFIG, "kind": "disabled"},
+            locus=config.path,
+            data={"path": config.path, "kind": "disabled"},
         )
         return
     if not view.facts.running:
-        yield Evidence("disabled_plugins", ", ".join(config.disabled) or "none", CONTAINERD_CONFIG)
+        yield Evidence("disabled_plugins", ", ".join(config.disabled) or "none", config.path)
         return
     if runtime.unit and runtime.unit.active_state != "active":
         yield _down(runtime)

@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from gapcheck.fixtures.containerd import load_config
 from gapcheck.fixtures.containerd_types import CRI_1, IMAGES_2
 from gapcheck.fixtures.effective import (
     Effective,
@@ -17,7 +18,7 @@ from gapcheck.fixtures.node_files import content_at, exists
 from gapcheck.fixtures.node_trust import is_trusted
 from gapcheck.fixtures.registries_yaml import load_registries_yaml
 from gapcheck.fixtures.registry_ca import registry_ca
-from gapcheck.fixtures.runtimes import CONTAINERD_CONFIG, EMBEDDED, require_runtime
+from gapcheck.fixtures.runtimes import EMBEDDED, require_runtime
 from gapcheck.fixtures.tomls import TomlDefect, read_toml, table_at
 from gapcheck.fixtures.trust_store import copies
 from gapcheck.model import Evidence, Finding, Scope, Severity
@@ -76,17 +77,17 @@ def _in_folder(path: str) -> bool:
 
 
 def _conflict(effective: Effective) -> Finding:
+    assert effective.config is not None  # only containerd's settings conflict
+    path = effective.config.path
     return Finding(
         problem=f"the settings exclude each other: {effective.conflict}",
-        evidence=(Evidence("config_path", effective.config.config_path, CONTAINERD_CONFIG),)
-        if effective.config
-        else (),
+        evidence=(Evidence("config_path", effective.config.config_path, path),),
         consequence="the CRI plugin is off while the unit looks active; kubelet reports "
         "unknown service runtime.v1.RuntimeService, the node is NotReady",
         remedy_hint="keep config_path and the registry's folder alone",
-        locus=CONTAINERD_CONFIG,
+        locus=path,
         severity=Severity.CRITICAL,
-        data={"path": CONTAINERD_CONFIG, "kind": "conflict"},
+        data={"path": path, "kind": "conflict"},
     )
 
 
@@ -110,7 +111,7 @@ def _keyed(
     config = effective.config
     if config and not config.generation.is_2:
         used = legacy_keys(config, effective.netloc)
-        yield f"{CONTAINERD_CONFIG}: registry.configs", config.registry.configs, used
+        yield f"{config.path}: registry.configs", config.registry.configs, used
     if effective.runtime.kind in EMBEDDED:
         found = load_registries_yaml(view, effective.runtime.kind)
         yield f"{found.path}: configs", found.configs, (effective.netloc,)
@@ -124,10 +125,11 @@ def _other_names(host: str, netloc: str) -> tuple[str, ...]:
 def _absent_roots(view: NodeView, effective: Effective) -> Iterator[Finding]:
     if not names_no_folder(view, effective):
         return
+    config = load_config(view)
     listed = ", ".join(effective.roots)
     yield Finding(
         problem=f"config_path names {listed}, which does not exist",
-        evidence=(Evidence("config_path", listed, CONTAINERD_CONFIG),),
+        evidence=(Evidence("config_path", listed, config.path),),
         consequence="containerd says nothing; pulls fail with "
         "x509: certificate signed by unknown authority",
         remedy_hint=f"create the folder of {effective.netloc} there",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gapcheck.fixtures.containerd import load_config
+from gapcheck.fixtures.containerd import ContainerdConfig, load_config
 from gapcheck.fixtures.images import parse_reference
-from gapcheck.fixtures.runtimes import CONTAINERD_CONFIG, require_runtime
+from gapcheck.fixtures.runtimes import require_runtime
 from gapcheck.model import Evidence, Finding, Scope, Severity
 from gapcheck.registry import Judgement, Source, check
 from gapcheck.view import NodeView
@@ -22,36 +22,38 @@ NO_SANDBOX = "where the image is not on the node already, pods stay in Container
 def sandbox_image_is_private(view: NodeView) -> Judgement:
     """The sandbox (pause) image comes from the site's registry."""
     require_runtime(view, "containerd")
-    image, keys = load_config(view).sandbox_image
+    config = load_config(view)
+    image, keys = config.sandbox_image
     where = ".".join(keys)
     netloc = view.site.registry.netloc
     if not image:
         yield Finding(
             problem="the pause image is containerd's built-in one, from registry.k8s.io",
-            evidence=(Evidence(where, "not set", CONTAINERD_CONFIG),),
+            evidence=(Evidence(where, "not set", config.path),),
             consequence=f"{NO_SANDBOX}failed to get sandbox image",
             remedy_hint=f"set it to an image of {netloc}, or load it on every node",
-            locus=CONTAINERD_CONFIG,
+            locus=config.path,
             severity=Severity.MINOR,
         )
         return
     try:
         domain = parse_reference(image).domain
     except ValueError as bad:
-        yield _finding(f"the pause image {image!r} is no image reference: {bad}", image, where)
+        yield _finding(config, f"the pause image {image!r} is no image reference: {bad}", image)
         return
     if domain != netloc:
         problem = f"the pause image comes from {domain}; the site's registry is {netloc}"
-        yield _finding(problem, image, where)
+        yield _finding(config, problem, image)
         return
-    yield Evidence("sandbox image", image, CONTAINERD_CONFIG)
+    yield Evidence("sandbox image", image, config.path)
 
 
-def _finding(problem: str, image: str, where: str) -> Finding:
+def _finding(config: ContainerdConfig, problem: str, image: str) -> Finding:
+    where = ".".join(config.sandbox_image[1])
     return Finding(
         problem=problem,
-        evidence=(Evidence(where, image, CONTAINERD_CONFIG),),
+        evidence=(Evidence(where, image, config.path),),
         consequence=f'{NO_SANDBOX}failed to get sandbox image "{image}"',
         remedy_hint="set it to the pause image of the site's registry",
-        locus=CONTAINERD_CONFIG,
+        locus=config.path,
     )

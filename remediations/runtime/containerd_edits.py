@@ -8,7 +8,6 @@ from typing import Any
 from gapcheck.errors import CannotPlan
 from gapcheck.fixtures.containerd import ConfigFile, ContainerdConfig
 from gapcheck.fixtures.containerd_types import CRI_1, IMAGES_2, SHORT_CRI
-from gapcheck.fixtures.runtimes import CONTAINERD_CONFIG
 from gapcheck.fixtures.tomls import dig, table_at
 from gapcheck.remediations.plan import Change, EditToml, KeyEdit, Literal, Stage, WriteFile
 from gapcheck.view import NodeView
@@ -52,7 +51,7 @@ def _new_file(view: NodeView, config: ContainerdConfig, root: str) -> Change:
     text = f'version = {version}\n\n[plugins."{plugin}".registry]\n  config_path = "{root}"\n'
     return WriteFile(
         target=view.subject,
-        path=CONTAINERD_CONFIG,
+        path=config.path,
         before_sha256=None,
         content=Literal(text.encode()),
         stage=Stage.RUNTIME,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from gapcheck.errors import CannotPlan
 from gapcheck.fixtures.containerd import load_config
 from gapcheck.fixtures.images import parse_reference
-from gapcheck.fixtures.runtimes import CONTAINERD_CONFIG, require_runtime
+from gapcheck.fixtures.runtimes import require_runtime
 from gapcheck.model import Finding, Risk
 from gapcheck.registry import remedy
 from gapcheck.remediations.plan import Change, EditToml, KeyEdit
@@ -34,7 +34,7 @@ def plan_sandbox(finding: Finding, view: NodeView) -> Iterator[Change]:
     _, keys = config.sandbox_image
     holder = config.main
     if holder is None:
-        raise CannotPlan(f"write {CONTAINERD_CONFIG} with `containerd config default` first")
+        raise CannotPlan(f"write {config.path} with `containerd config default` first")
     yield EditToml(
         target=view.subject,
         path=holder.path,
