@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gapcheck.errors import Unmeasured
 from gapcheck.fixtures.ca_mounts import CaMount, ca_mounts, hides, misplaced, misses_key
 from gapcheck.fixtures.ca_secret import wanted_secret
 from gapcheck.fixtures.facts import Workload
@@ -38,8 +39,14 @@ def ca_secret_is_mounted_where_go_reads_it(view: ReleaseView) -> Judgement:
     if not found:
         refuse_partial(view, f"whether {wanted.name} is mounted")
         yield _unmounted(workloads, wanted, values_are_right=wanted in named)
+    unknown = None
     for each in found:
-        yield from _mount(view, each, wanted)
+        try:
+            yield from _mount(view, each, wanted)
+        except Unmeasured as gap:
+            unknown = unknown or gap
+    if unknown:
+        raise unknown
     refuse_partial(view, "every mount")
 
 
@@ -93,7 +100,7 @@ def _mount(view: ReleaseView, found: CaMount, wanted: SecretRef) -> Iterator[Fin
     data = {"what": "mount", "name": wanted.name, "key": wanted.key, "at": str(found.position)}
     faults = (
         (misses_key(found, wanted.key), Severity.MAJOR, _CONSEQUENCE),
-        (misplaced(found), Severity.MINOR if generic else Severity.MAJOR, _CONSEQUENCE),
+        (misplaced(found, wanted.key), Severity.MINOR if generic else Severity.MAJOR, _CONSEQUENCE),
         (
             hides(found),
             Severity.MAJOR if found.mount.sub_path else Severity.MINOR,

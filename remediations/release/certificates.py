@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gapcheck.errors import CannotPlan
-from gapcheck.fixtures.ca_mounts import MAIN_WORKLOAD, CaMount, ca_mounts
+from gapcheck.errors import CannotPlan, Unmeasured
+from gapcheck.fixtures.ca_mounts import MAIN_WORKLOAD, CaMount, ca_mounts, read_folder
 from gapcheck.fixtures.ca_secret import release_secrets
 from gapcheck.fixtures.facts import Container, Volume, Workload
 from gapcheck.fixtures.helm_values import certificate_secrets, user_values
@@ -76,7 +76,7 @@ def _mounted(view: ReleaseView, wanted: SecretRef) -> Iterator[EditYaml]:
         if container.kind == "container":
             mount = {
                 "name": wanted.name,
-                "mountPath": f"/etc/ssl/certs/{wanted.key}",
+                "mountPath": f"{_folder(container)}/{wanted.key}",
                 "subPath": wanted.key,
                 "readOnly": True,
             }
@@ -148,12 +148,19 @@ def _moved(finding: Finding, view: ReleaseView, wanted: SecretRef) -> Iterator[E
         "volumeMounts",
         found.position,
     )
-    target = f"/etc/ssl/certs/{_free_name(wanted.key)}"
+    target = f"{_folder(found.container)}/{_free_name(wanted.key)}"
     edits = (
         put(workload, (*place, "mountPath"), target),
         put(workload, (*place, "subPath"), name),
     )
     yield edit_object(view, workload, edits)
+
+
+def _folder(container: Container) -> str:
+    try:
+        return read_folder(container)
+    except Unmeasured as unknown:
+        raise CannotPlan(str(unknown)) from unknown
 
 
 def _free_name(key: str) -> str:

@@ -9,7 +9,7 @@ from support.healthy import healthy, site, with_facts
 from support.kube import VALUES, Folder, judged
 from support.manifests import coderd
 
-from gapcheck.fixtures.facts import FactSet, Present
+from gapcheck.fixtures.facts import FactSet, Present, Unreadable
 from gapcheck.model import Status, Verdict
 
 CHECK = "REL-CERT-001"
@@ -51,6 +51,75 @@ def test_a_file_elsewhere_is_not_read(path: str) -> None:
     found = verdict(with_mount(path))
     assert found.status is Status.FAIL
     assert "SSL_CERT_FILE" in found.findings[0].problem
+
+
+def with_env(facts: FactSet, **variables: Any) -> FactSet:
+    release: Any = facts.by_subject["release"]
+    workload, *others = release.workloads.value
+    container = msgspec.structs.replace(
+        workload.containers[0],
+        trust_env={
+            name: Present(value) if isinstance(value, str) else value
+            for name, value in variables.items()
+        },
+    )
+    changed = msgspec.structs.replace(workload, containers=(container,))
+    return with_facts(facts, "release", workloads=Present((changed, *others)))
+
+
+UNKNOWN = Unreadable("it comes from another object")
+GUIDE = "/etc/ssl/certs/registry.crt"
+
+
+# Each row was measured with Go 1.26: crypto/x509.SystemCertPool under these variables.
+@pytest.mark.parametrize(
+    ("path", "variables", "status"),
+    [
+        (GUIDE, {"SSL_CERT_DIR": "/opt/ca"}, Status.FAIL),
+        (GUIDE, {"SSL_CERT_DIR": "/opt/ca:/etc/ssl/certs"}, Status.PASS),
+        (GUIDE, {"SSL_CERT_DIR": ""}, Status.PASS),
+        (GUIDE, {"SSL_CERT_FILE": "/opt/ca.pem"}, Status.PASS),
+        (GUIDE, {"SSL_CERT_FILE": GUIDE, "SSL_CERT_DIR": "/opt/ca"}, Status.PASS),
+        ("/opt/ca/registry.crt", {"SSL_CERT_DIR": "/opt/ca/"}, Status.PASS),
+        ("/opt/ca.pem", {"SSL_CERT_FILE": "/opt/ca.pem"}, Status.PASS),
+        ("/opt/ca.pem", {"SSL_CERT_DIR": "/etc:/srv"}, Status.FAIL),
+        (GUIDE, {"SSL_CERT_FILE": UNKNOWN}, Status.PASS),
+        (GUIDE, {"SSL_CERT_DIR": UNKNOWN}, Status.ERROR),
+        ("/opt/ca.pem", {"SSL_CERT_FILE": UNKNOWN}, Status.ERROR),
+    ],
+)
+def test_variables_of_the_container_move_the_places_that_go_reads(
+    path: str, variables: dict[str, Any], status: Status
+) -> None:
+    found = verdict(with_env(with_mount(path), **variables))
+    assert found.status is status, found.reason
+    if status is Status.FAIL:
+        assert f"SSL_CERT_DIR={variables['SSL_CERT_DIR']}" in found.findings[0].problem
+
+
+@pytest.mark.parametrize(
+    ("value", "status"),
+    [
+        ("value: /opt/ca", Status.FAIL),
+        ("value: /etc/ssl/certs", Status.PASS),
+        ("valueFrom: {configMapKeyRef: {name: a, key: b}}", Status.ERROR),
+        ("value: $(ROOT)/ca", Status.ERROR),
+    ],
+)
+def test_variables_are_read_from_manifests(tmp_path: Path, value: str, status: Status) -> None:
+    env = "          env:\n"
+    text = coderd().replace(env, f"{env}            - {{name: SSL_CERT_DIR, {value}}}\n")
+    assert Folder(tmp_path, coderd=text).verdict(CHECK).status is status
+
+
+def test_repair_puts_the_ca_where_the_variables_say(tmp_path: Path) -> None:
+    env = "          env:\n"
+    text = coderd().replace(env, f"{env}            - {{name: SSL_CERT_DIR, value: /opt/ca}}\n")
+    folder = Folder(tmp_path, coderd=text)
+    assert folder.verdict(CHECK).status is Status.FAIL
+    folder.repair(CHECK)
+    assert "mountPath: /opt/ca/registry.crt" in folder.text("manifests/coderd.yaml")
+    assert folder.verdict(CHECK).status is Status.PASS
 
 
 def test_a_file_elsewhere_only_warns_for_a_chart_that_is_not_known() -> None:
