@@ -49,6 +49,14 @@ def roots_of(verdict: GoVerdict, roots: Roots, of_file: int) -> tuple[CheckId, .
     return tuple(CheckId(each) for each in names)
 
 
+def demand(tls: TlsFact) -> str:
+    """What a Go client without a certificate reads first from a server that demands one, or ''.
+
+    By TLS 1.3 the handshake is over for the client before the server looks for a certificate.
+    """
+    return tls.alert_after if tls.alert_after.startswith("remote error: ") else ""
+
+
 def consequence(tls: TlsFact, error: str) -> str:
     """What the user of a Go client reads."""
     host = named(tls).removesuffix(":443")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from gapcheck.checks.tls_words import demand
 from gapcheck.fixtures.facts import AuthFact, HttpFact, Unreadable, require
 from gapcheck.model import CheckId, Evidence, Finding, Scope, Severity
 from gapcheck.registry import Judgement, Source, check
 from gapcheck.view import RegistryView
 
 _OK, _UNAUTHORIZED = 200, 401
+_REFUSED = (400, 403, 495, 496)  # nginx: 400 outside, 495 and 496 in its own log
 _MEANINGS = {
     400: "bad request: with an empty body, the registry's htpasswd file is gone",
     403: "forbidden: a proxy or firewall stands in front",
@@ -31,10 +33,11 @@ _MEANINGS = {
 def registry_api_answers(view: RegistryView) -> Judgement:
     """GET /v2/ is answered as by a registry: 200, or 401 where a login is needed."""
     tls = view.facts.tls
-    if isinstance(view.facts.api, Unreadable) and tls.stage != "done":
+    error = tls.error if tls.stage != "done" else demand(tls)
+    if isinstance(view.facts.api, Unreadable) and error:
         yield Finding(
-            problem=f"no request could be made: the TLS handshake ends with {tls.error}",
-            evidence=(Evidence("handshake", tls.error, tls.peer),),
+            problem=f"no request could be made: the TLS handshake ends with {error}",
+            evidence=(Evidence("handshake", error, tls.peer),),
             consequence="no client gets an answer from the API",
             because=(CheckId("REG-TLS-001"),),
         )
@@ -46,7 +49,7 @@ def registry_api_answers(view: RegistryView) -> Judgement:
     if answer.status in (_OK, _UNAUTHORIZED) and not _is_page(answer):
         return
     yield Finding(
-        problem=_problem(answer),
+        problem=_problem(answer, asks_certificate=tls.asks_certificate),
         evidence=(seen, Evidence("body", answer.body[:200] or "empty", answer.url)),
         consequence="every pull fails: the client takes the answer for an error of the registry",
         remedy_hint="find what answers there, by its headers and body",
@@ -59,9 +62,14 @@ def _is_page(answer: HttpFact) -> bool:
     return "html" in answer.headers.get("content-type", "") or answer.body.lstrip()[:1] == "<"
 
 
-def _problem(answer: HttpFact) -> str:
+def _problem(answer: HttpFact, *, asks_certificate: bool) -> str:
     if answer.status in (_OK, _UNAUTHORIZED):
         return f"{answer.url} is answered with a web page ({answer.status}), not by a registry"
+    if asks_certificate and answer.status in _REFUSED:
+        return (
+            f"{answer.url} is answered with {answer.status} to a client without a certificate: "
+            "the TLS server in front demands one"
+        )
     where = answer.headers.get("location")
     if where:
         return f"{answer.url} is answered with {answer.status}, a redirect to {where}"

@@ -39,6 +39,18 @@ def go_client_completes_a_verified_handshake(view: RegistryView) -> Judgement:
             openssl.judge(chain, pem=roots.pem, host=tls.host, now=view.now) if chain else ()
         ),
     )
+    demand = tls_words.demand(tls)
+    if verdict.ok and demand:
+        yield Finding(
+            problem=f"{tls_words.named(tls)} demands a client certificate; a Go client without "
+            f"one reads: {demand}",
+            evidence=(Evidence("Go says", demand, "the first read after the handshake"), *evidence),
+            consequence=tls_words.consequence(tls, demand),
+            remedy_hint="let the registry ask for a login instead of a certificate; only "
+            "containerd can be given one (`client` in the hosts.toml of every node)",
+            data={"reason": "client-certificate", "error": demand},
+        )
+        return
     if verdict.ok:
         yield from evidence
         return

@@ -31,14 +31,20 @@ def service_is_trusted_by_pods(view: ServiceView) -> Judgement:
     pool = pki.pool(roots.pem)
     verdict = go_outcome(tls, chain, roots=pool, now=view.now)
     evidence = tls_words.evidence(view, tls, roots, chain)
-    if verdict.ok:
+    demand = tls_words.demand(tls) if verdict.ok else ""
+    if verdict.ok and not demand:
         yield from evidence
         return
+    error = demand or verdict.error
+    ends = "demands a client certificate; a Go client in a pod without one reads"
+    if not demand:
+        ends = "a Go client in a pod ends the handshake with"
     yield Finding(
-        problem=f"{tls_words.named(tls)}: a Go client in a pod ends the handshake with: "
-        f"{verdict.error}",
-        evidence=(Evidence("Go says", verdict.error, "rules of Go 1.26"), *evidence),
+        problem=f"{tls_words.named(tls)}: {ends}: {error}",
+        evidence=(Evidence("Go says", error, "rules of Go 1.26"), *evidence),
         consequence="sign-in, Git and other calls of the pods to this service fail with that line",
-        remedy_hint=f"let {roots.named} hold the CA that signed it, or have its owner repair it",
-        data={"reason": verdict.reason, "error": verdict.error},
+        remedy_hint="have its owner demand none of the pods"
+        if demand
+        else f"let {roots.named} hold the CA that signed it, or have its owner repair it",
+        data={"reason": "client-certificate" if demand else verdict.reason, "error": error},
     )

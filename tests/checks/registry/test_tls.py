@@ -9,11 +9,11 @@ import msgspec
 import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from support.certs import NOW, authority, guide_certificate, issue, usage
-from support.healthy import ca, healthy, leaf, other_ca, served, with_facts, with_file
+from support.healthy import ca, healthy, leaf, other_ca, served, verdict_of, with_facts, with_file
 from support.odd_certs import key
 
 from gapcheck.engine import Evaluation
-from gapcheck.fixtures.facts import Absent, FactSet, Present, TlsFact, Unreadable
+from gapcheck.fixtures.facts import Absent, FactSet, HttpFact, Present, TlsFact, Unreadable
 from gapcheck.model import CheckId, Status, SubjectId, Verdict
 from gapcheck.registry import catalogue, make_catalogue
 from gapcheck.site import Site
@@ -153,11 +153,41 @@ def test_a_served_certificate_that_was_not_taken_along_is_an_error() -> None:
     assert judged(with_tls(chain=("0" * 64,))).status is Status.ERROR
 
 
-def test_a_server_that_asks_for_a_client_certificate_says_so_in_the_evidence() -> None:
-    alert = "remote error: tls: certificate required"
-    verdict = judged(with_tls(asks_certificate=True, alert_after=alert))
+DEMAND = "remote error: tls: certificate required"
+
+
+@pytest.mark.parametrize("said", ["", "closed"])
+def test_a_server_that_would_like_a_client_certificate_says_so_in_the_evidence(said: str) -> None:
+    verdict = judged(with_tls(asks_certificate=True, alert_after=said))
     assert verdict.status is Status.PASS
-    assert any(alert in each.value for each in verdict.evidence)
+    assert any(each.label == "asks for a client certificate" for each in verdict.evidence)
+
+
+def test_a_server_that_demands_a_client_certificate_fails_as_go_says_it() -> None:
+    facts = with_tls(asks_certificate=True, alert_after=DEMAND)
+    verdict = judged(facts)
+    assert verdict.status is Status.FAIL
+    assert "demands a client certificate" in verdict.findings[0].problem
+    assert verdict.findings[0].consequence.endswith(f'/v2/": {DEMAND}')
+    facts = with_facts(facts, "registry", api=Unreadable("the connection was closed"))
+    api = verdict_of("REG-API-001", facts, SITE, "registry")
+    assert api.status is Status.FAIL
+    assert [each.check for each in api.root_causes] == ["REG-TLS-001"]
+
+
+def test_what_the_chain_is_refused_for_comes_before_the_demand() -> None:
+    facts = with_tls(asks_certificate=True, alert_after=DEMAND)
+    verdict = judged(facts, site=without_ca_file())
+    assert verdict.findings[0].data["reason"] == "unknown-authority"
+
+
+def test_an_http_answer_that_misses_a_client_certificate_says_so() -> None:
+    answer = HttpFact(
+        url="https://registry.local/v2/", status=400, body="No required SSL certificate"
+    )
+    facts = with_facts(with_tls(asks_certificate=True), "registry", api=Present(answer))
+    found = verdict_of("REG-API-001", facts, SITE, "registry").findings[0].problem
+    assert "the TLS server in front demands one" in found
 
 
 def test_openssl_clients_pass_a_healthy_registry() -> None:

@@ -90,3 +90,14 @@ def test_a_service_that_does_not_answer_fails_with_that_line(error: str) -> None
 def test_the_healthy_ca_is_the_one_in_the_secret() -> None:
     release: Any = FACTS.by_subject[SubjectId("release")]
     assert FACTS.blobs[release.secrets.value[0].keys[0].blob] == ca().pem
+
+
+def test_a_service_that_demands_a_client_certificate_fails_as_go_says_it() -> None:
+    demand = "remote error: tls: certificate required"
+    service: Any = FACTS.by_subject[SubjectId(SUBJECT)]
+    tls = msgspec.structs.replace(service.tls, asks_certificate=True, alert_after=demand)
+    verdict = judged(with_facts(FACTS, SUBJECT, tls=tls))
+    assert verdict.status is Status.FAIL
+    assert f"demands a client certificate; a Go client in a pod without one reads: {demand}" in (
+        verdict.findings[0].problem
+    )
