@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from gapcheck.errors import NotApplicable
+from gapcheck.errors import NotApplicable, Unmeasured
 from gapcheck.fixtures.caddyfile import CorefileError, parse
 from gapcheck.fixtures.corefile import Answer, answer
-from gapcheck.fixtures.corefile_problems import text_problems
+from gapcheck.fixtures.corefile_problems import EXTERNAL, Problem, text_problems
+from gapcheck.fixtures.facts import Present, Unreadable
 from gapcheck.fixtures.pod_names import (
     TO_CORE_DNS,
     ClusterDns,
@@ -18,7 +19,8 @@ from gapcheck.model import Evidence, Finding, Scope, Severity
 from gapcheck.registry import Judgement, Source, check
 from gapcheck.view import DnsView
 
-_WARNS = frozenset({"hosts-line-ignored", "unknown-plugin"})
+_HINT = "one hosts block in a server block, with fallthrough on a line of its own"
+_HINTS = {"unknown-plugin": "spell the plugin as the build in use knows it (`coredns -plugins`)"}
 
 
 @check(
@@ -37,15 +39,43 @@ def corefile_is_sound(view: DnsView) -> Judgement:
         raise NotApplicable(reason)
     yield Evidence("Corefile", f"{len(texts.core_text.splitlines())} lines", core.locus)
     for problem in text_problems(texts.core_text, texts.imports or None):
+        if problem.kind == "unknown-plugin" and (known := _known_to_the_build(view, problem)):
+            yield known
+            continue
         yield Finding(
             problem=f"Corefile line {problem.line}: {problem.text}",
-            evidence=(Evidence(f"line {problem.line}", problem.kind, core.locus),),
+            evidence=(Evidence(f"line {problem.line}", problem.kind, core.locus), *_build(view)),
             consequence=problem.consequence,
-            remedy_hint="one hosts block in a server block, with fallthrough on a line of its own",
+            remedy_hint=_HINTS.get(problem.kind, _HINT),
             locus=f"ConfigMap/{core.namespace}/{core.name}/{core.key}:{problem.kind}",
-            severity=Severity.MINOR if problem.kind in _WARNS else None,
+            severity=Severity.MINOR if _only_warns(problem) else None,
             data={"kind": problem.kind},
         )
+
+
+def _only_warns(problem: Problem) -> bool:
+    """Whether CoreDNS goes on, or may well: a plugin that others publish may be built in."""
+    return problem.kind == "hosts-line-ignored" or problem.name in EXTERNAL
+
+
+def _known_to_the_build(view: DnsView, problem: Problem) -> Evidence | None:
+    """Proof that the build which runs has the plugin; Unmeasured where nobody could look."""
+    match view.dns.coredns_pods:
+        case Present(value=pods) if pods.loaded:
+            shown = f"started with this Corefile: {', '.join(pods.images)}"
+            return Evidence(f"plugin {problem.name}", shown, f"line {problem.line}")
+        case Unreadable(reason=reason) if not _only_warns(problem) and "meant?" not in problem.text:
+            what = f"whether the CoreDNS in use has the plugin {problem.name}"
+            raise Unmeasured(what, reason, "dns")
+    return None
+
+
+def _build(view: DnsView) -> tuple[Evidence, ...]:
+    pods = view.dns.coredns_pods
+    if not isinstance(pods, Present):
+        return ()
+    seen = f"{', '.join(pods.value.images)}: not ready, or older than the Corefile"
+    return (Evidence("CoreDNS", seen, "pods of kube-system"),)
 
 
 @check(

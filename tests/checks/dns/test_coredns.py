@@ -4,7 +4,7 @@ import pytest
 from support.healthy import COREFILE, healthy, site, with_facts
 from support.kube import DNS_ENTRY, NODE_LOCAL, judged, no_cluster, with_texts, with_upstream
 
-from gapcheck.fixtures.facts import Absent, FactSet, Unreadable
+from gapcheck.fixtures.facts import Absent, CoreDnsPods, FactSet, Present, Unreadable
 from gapcheck.model import Status, Verdict
 
 CORE, LOCAL = "DNS-CORE-001", "DNS-CORE-002"
@@ -37,6 +37,41 @@ def test_what_shuts_out_other_names_or_stops_coredns_fails(kind: str, text: str)
 def test_a_line_that_coredns_skips_only_warns() -> None:
     text = COREFILE.replace("        fallthrough", "        10.0.0.2\n        fallthrough")
     assert verdict(CORE, with_texts(coredns=text)).status is Status.WARN
+
+
+def with_plugin(name: str, pods: object = None) -> FactSet:
+    facts = with_texts(coredns=COREFILE.replace("    errors\n", f"    errors\n    {name}\n"))
+    return facts if pods is None else with_facts(facts, "dns", coredns_pods=pods)
+
+
+def test_a_misspelt_plugin_fails_with_its_line_and_place() -> None:
+    found = verdict(CORE, with_plugin("hoosts"))
+    assert found.status is Status.FAIL
+    assert found.findings[0].problem == (
+        "Corefile line 3: Unknown directive 'hoosts'; hosts is meant?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("plugin", "pods", "status"),
+    [
+        ("k8s_gateway", None, Status.WARN),
+        ("of_our_own", None, Status.FAIL),
+        ("of_our_own", Unreadable("list pods: 403"), Status.ERROR),
+        ("k8s_gateway", Unreadable("list pods: 403"), Status.WARN),
+        ("hoosts", Unreadable("list pods: 403"), Status.FAIL),
+        (
+            "of_our_own",
+            Present(CoreDnsPods(images=("registry.local/dns:1",), loaded=True)),
+            Status.PASS,
+        ),
+        ("of_our_own", Present(CoreDnsPods(images=("coredns:1",), loaded=False)), Status.FAIL),
+    ],
+)
+def test_a_plugin_of_another_build_is_judged_by_the_pods_that_run(
+    plugin: str, pods: object, status: Status
+) -> None:
+    assert verdict(CORE, with_plugin(plugin, pods)).status is status
 
 
 def test_an_unreadable_configuration_is_an_error() -> None:
