@@ -6,9 +6,9 @@ from gapcheck.errors import NotApplicable
 from gapcheck.fixtures import pki
 from gapcheck.fixtures.facts import NodeFacts
 from gapcheck.fixtures.node_files import content_at, file_at
-from gapcheck.fixtures.node_trust import anchored, is_trusted, misplaced
+from gapcheck.fixtures.node_trust import anchored, is_trusted, misplaced, node_trust
 from gapcheck.fixtures.registry_ca import RegistryCa, registry_ca
-from gapcheck.fixtures.trust_store import Family, family_of
+from gapcheck.fixtures.trust_store import Family, blocked, family_of
 from gapcheck.model import Evidence, Finding, Scope, Severity
 from gapcheck.registry import Judgement, Source, check
 from gapcheck.view import NodeView
@@ -46,7 +46,10 @@ def anchors_lie_where_something_reads_them(view: NodeView) -> Judgement:
     source=Source(step=3, fault=("N04",)),
 )
 def anchors_are_in_the_bundle(view: NodeView) -> Judgement:
-    """The bundle was rebuilt after the registry's CA was put among the anchors."""
+    """The bundle was rebuilt after the registry's CA was put among the anchors.
+
+    A blocklist of the distribution takes a certificate out again, whatever the anchors hold.
+    """
     ca = _ca(view)
     facts: NodeFacts = view.facts
     family = family_of(facts)
@@ -55,6 +58,11 @@ def anchors_are_in_the_bundle(view: NodeView) -> Judgement:
     paths = anchored(view, ca.fingerprints)
     if not paths:
         raise NotApplicable(f"{family.anchors} holds no copy of the registry's CA")
+    out = blocked(view, family, ca.fingerprints)
+    for path, _ in out:
+        yield _blocked(view, path, family)
+    if out:
+        return
     bundle = content_at(view, facts, family.bundle)
     held = pki.fingerprints(bundle) if bundle is not None else frozenset()
     trusted = is_trusted(view)
@@ -72,8 +80,21 @@ def anchors_are_in_the_bundle(view: NodeView) -> Judgement:
             remedy_hint="rebuild the trust store",
             locus=path,
             severity=Severity.MINOR if trusted else None,
-            data={"path": path, "family": family.name},
+            data={"path": path, "kind": "not-rebuilt"},
         )
+
+
+def _blocked(view: NodeView, path: str, family: Family) -> Finding:
+    return Finding(
+        problem=f"{path} takes the registry's CA out of {family.bundle}, although it is an anchor",
+        evidence=(Evidence("distrusted by", path), Evidence("anchors", family.anchors)),
+        consequence="from the next rebuild of the store on, clients of it refuse the registry: "
+        "x509: certificate signed by unknown authority",
+        remedy_hint="take it out of the blocklist if it is trusted again, then rebuild the store",
+        locus=path,
+        severity=Severity.MINOR if node_trust(view).registry_holds else None,
+        data={"path": path, "kind": "blocked"},
+    )
 
 
 def _ca(view: NodeView) -> RegistryCa:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import urlsplit
 
 from gapcheck.errors import NotApplicable, Unmeasured
@@ -24,6 +23,10 @@ from gapcheck.registry import Judgement, Source, check
 from gapcheck.view import NodesView, View
 
 _SHOWN = 12
+_YES = "yes"
+_CONFIG_PATH, _UNPARSED = "config_path", "not read: the configuration does not parse"
+_IN_EFFECT, _IN_STORE = _SOUND = ("CA in effect", "system store holds the CA")
+_ROOTS = tuple(map(CheckId, ("RUN-CONF-001", "NODE-TRUST-001", "RUN-CONF-002", "DNS-NODE-001")))
 
 
 @check(
@@ -66,20 +69,19 @@ def nodes_agree(view: NodesView) -> Judgement:
     peers = view.peers
     if len(peers) < 2:  # noqa: PLR2004 - one node agrees with itself
         raise NotApplicable("fewer than two nodes were measured")
-    traits: dict[SubjectId, Mapping[str, str]] = {}
-    gap: Unmeasured | None = None
-    for subject in peers:
-        try:
-            traits[subject] = dict(_traits(view, subject))
-        except Unmeasured as missing:
-            gap = gap or Unmeasured(missing.what, missing.reason, subject)
-    common = _majority(traits)
+    traits, gap = _compared(view, peers)
+    common = {name: _commonest(traits, name) for name in _names(traits)}
     for subject, own in sorted(traits.items()):
-        different = {name: value for name, value in own.items() if value != common[name]}
+        different = {
+            name: value for name, value in own.items() if common[name] and value != common[name]
+        }
         if different:
             yield _deviates(subject, different, common)
+    divided = [name for name, value in common.items() if not value]
+    if divided:
+        yield _divided(traits, divided)
     for name, value in common.items():
-        yield Evidence(name, value, f"most of {len(traits)} nodes")
+        yield Evidence(name, value or "divided", f"most of {len(traits)} nodes")
     if gap:
         raise gap
 
@@ -126,11 +128,13 @@ def _traits(view: NodesView, subject: SubjectId) -> Iterator[tuple[str, str]]:
     trust = node_trust(node)
     for gap in trust.gaps if trust.missing else ():
         raise gap
-    yield "CA in effect", "no" if trust.missing else "yes"
-    yield "system store holds the CA", "yes" if trust.store_holds else "no"
+    yield _IN_EFFECT, "no" if trust.missing else _YES
+    yield _IN_STORE, _YES if trust.store_holds else "no"
     effective = effective_registry(node)
-    if effective and effective.config:
-        yield "config_path", effective.config.config_path or "not set"
+    if effective and effective.defect:
+        yield _CONFIG_PATH, _UNPARSED
+    elif effective and effective.config:
+        yield _CONFIG_PATH, effective.config.config_path or "not set"
         yield "CAs of the registry's folder", _short(effective.fingerprints)
     host = view.site.registry.host
     answer = node.facts.resolver.get(host)
@@ -142,15 +146,57 @@ def _short(fingerprints: frozenset[str]) -> str:
     return ", ".join(sorted(each[:_SHOWN] for each in fingerprints)) or "none"
 
 
-def _majority(traits: Mapping[SubjectId, Mapping[str, str]]) -> dict[str, str]:
-    """The commonest value of each trait; with a tie, the one of the first node by name."""
-    names = {name: None for _, own in sorted(traits.items()) for name in own}
-    return {
-        name: Counter(own[name] for _, own in sorted(traits.items()) if name in own).most_common(1)[
-            0
-        ][0]
-        for name in names
-    }
+def _compared(
+    view: NodesView, peers: Iterable[SubjectId]
+) -> tuple[dict[SubjectId, Mapping[str, str]], Unmeasured | None]:
+    """The traits of each node that was measured, and the first gap."""
+    traits: dict[SubjectId, Mapping[str, str]] = {}
+    gap: Unmeasured | None = None
+    for subject in peers:
+        try:
+            traits[subject] = dict(_traits(view, subject))
+        except Unmeasured as missing:
+            gap = gap or Unmeasured(missing.what, missing.reason, subject)
+    return traits, gap
+
+
+def _names(traits: Mapping[SubjectId, Mapping[str, str]]) -> tuple[str, ...]:
+    return tuple({name: None for _, own in sorted(traits.items()) for name in own})
+
+
+def _commonest(traits: Mapping[SubjectId, Mapping[str, str]], name: str) -> str:
+    """The value of most nodes; of equally many that of the sounder ones; '' = neither."""
+    ranks: dict[str, tuple[int, int]] = {}
+    for own in traits.values():
+        if name in own:
+            count, sound = ranks.get(own[name], (0, 0))
+            ranks[own[name]] = (count + 1, sound + _soundness(own))
+    best = max(ranks.values())
+    found = [value for value, rank in ranks.items() if rank == best]
+    return found[0] if len(found) == 1 else ""
+
+
+def _soundness(own: Mapping[str, str]) -> int:
+    return sum(own[each] == _YES for each in _SOUND) - (own.get(_CONFIG_PATH) == _UNPARSED)
+
+
+def _divided(traits: Mapping[SubjectId, Mapping[str, str]], names: list[str]) -> Finding:
+    groups: dict[tuple[str, str], list[str]] = {}
+    for subject, own in sorted(traits.items()):
+        for name in names:
+            if name in own:
+                groups.setdefault((name, own[name]), []).append(subject.partition("/")[2])
+    return Finding(
+        problem=f"the nodes are divided, as many each way, in: {', '.join(names)}",
+        evidence=tuple(
+            Evidence(name, f"{value}: {', '.join(nodes[:_SHOWN])}")
+            for (name, value), nodes in groups.items()
+        ),
+        consequence="pods start or fail depending on the node they are placed on",
+        remedy_hint="decide which of them is meant",
+        locus="divided",
+        because=_ROOTS,
+    )
 
 
 def _deviates(subject: str, different: Mapping[str, str], common: Mapping[str, str]) -> Finding:
@@ -165,5 +211,5 @@ def _deviates(subject: str, different: Mapping[str, str], common: Mapping[str, s
         consequence="pods start or fail depending on the node they are placed on",
         remedy_hint=f"repair the findings of {node}",
         locus=node,
-        because=tuple(CheckId(each) for each in ("NODE-TRUST-001", "RUN-CONF-002", "DNS-NODE-001")),
+        because=_ROOTS,
     )

@@ -10,6 +10,7 @@ from gapcheck.fixtures import pki
 from gapcheck.fixtures.certs_d import host_names
 from gapcheck.fixtures.facts import FileFact, Present
 from gapcheck.fixtures.gotls.pool import PoolNote
+from gapcheck.fixtures.node_trust import go_accepts, node_trust
 from gapcheck.fixtures.registry_ca import RegistryCa, registry_ca
 from gapcheck.fixtures.trust_store import ANCHOR_FOLDERS, GO_FILES, GO_FOLDERS, family_of
 from gapcheck.model import CheckId, Evidence, Finding, Scope, Severity
@@ -31,15 +32,20 @@ def no_stale_ca_of_the_same_name(view: NodeView) -> Judgement:
     """No trust place of this node holds a former CA of the registry.
 
     Former is another certificate under the CA's name, anywhere; and in the registry's own
-    folders every certificate that the site's CA file does not hold.
+    folders every certificate that the site's CA file does not hold. What signs the
+    certificate that the registry serves today is no former CA, whatever the site's file holds.
     """
     ca = registry_ca(view)
     if ca is None:
         raise NotApplicable("the site file names no registry.ca_file")
     ours = {pki.fingerprint(der) for der in ca.certificates}
+    verdict = go_accepts(view, node_trust(view))
+    signing = verdict.anchors if verdict and verdict.ok else ()
     for file in trust_files(view):
         own = _is_registrys(file.path, view.site.registry.netloc)
         for cert in _former(_content(view, file), ca, every=own):
+            if cert.fingerprint in map(pki.fingerprint, signing):
+                continue
             age = "expired" if cert.not_after <= view.now else "valid"
             yield Finding(
                 problem=f"{file.path} still holds a former CA of the registry",

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from gapcheck.errors import NotApplicable
 from gapcheck.fixtures import pki
 from gapcheck.fixtures.effective import names_no_folder
+from gapcheck.fixtures.gotls.verdict import GoVerdict
 from gapcheck.fixtures.node_trust import NodeTrust, go_accepts, node_trust
 from gapcheck.fixtures.trust_store import StoreFile, copies, family_of
 from gapcheck.model import CheckId, Evidence, Finding, Scope, Severity
@@ -40,7 +41,7 @@ def registry_ca_is_trusted(view: NodeView) -> Judgement:
         return
     verdict = go_accepts(view, trust)
     if verdict and verdict.ok:
-        yield _leaf_only(trust)
+        yield _by_another(view, trust, verdict)
         return
     if trust.gaps:
         raise trust.gaps[0]
@@ -183,6 +184,28 @@ def _roots(view: NodeView, trust: NodeTrust, found: tuple[str, ...]) -> Iterator
         yield from _SETTINGS
     if found:
         yield "NODE-TRUST-002"
+
+
+def _by_another(view: NodeView, trust: NodeTrust, verdict: GoVerdict) -> Finding:
+    """The node verifies the registry, and not by the CA of the site file."""
+    assert trust.ca is not None
+    leaf = view.chain(view.registry.tls.chain[:1])
+    if set(leaf) & set(verdict.anchors):
+        return _leaf_only(trust)
+    path, roots = trust.ca.path, ", ".join(map(_named, verdict.anchors))
+    its_leaf = set(leaf) & set(trust.ca.certificates)
+    holds = "the registry's own certificate" if its_leaf else "another certificate"
+    return Finding(
+        problem=f"this node verifies the registry by {roots}; {path} holds {holds} instead",
+        evidence=(
+            *(Evidence("verified by", _named(der), "this node") for der in verdict.anchors),
+            *(Evidence("given", _named(der), path) for der in trust.ca.anchors),
+        ),
+        consequence="pulls work; whoever is given that file is not given what this node trusts",
+        remedy_hint=f"let registry.ca_file hold {roots}",
+        severity=Severity.MINOR,
+        data={"in_store": "no", "kind": "another-ca"},
+    )
 
 
 def _leaf_only(trust: NodeTrust) -> Finding:

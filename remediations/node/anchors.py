@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gapcheck.errors import CannotPlan
 from gapcheck.fixtures.node_files import before_sha256
 from gapcheck.model import Finding, Risk
 from gapcheck.registry import remedy
@@ -22,5 +23,8 @@ def plan_removal(finding: Finding, view: NodeView) -> Iterator[Change]:
 @remedy("NODE-TRUST-003", risk=Risk.RESTART)
 def plan_rebuild(finding: Finding, view: NodeView) -> Iterator[Change]:
     """Rebuild the bundle from the anchors, and restart the runtime where it needs the CA."""
-    del finding  # a rebuild takes every anchor
+    if finding.data["kind"] == "blocked":
+        raise CannotPlan(
+            f"somebody distrusted it on purpose: take {finding.data['path']} away by hand"
+        )
     yield from rebuild(view, known_family(view))

@@ -49,7 +49,7 @@ def plan_removal_of_stale(finding: Finding, view: NodeView) -> Iterator[Change]:
     yield from _removal(view, path)
 
 
-@remedy("NODE-TRUST-005", risk=Risk.SAFE)
+@remedy("NODE-TRUST-005", risk=Risk.RESTART)
 def plan_removal_of_broken(finding: Finding, view: NodeView) -> Iterator[Change]:
     """Remove the file from its trust place; the registry's own CA file is written anew.
 

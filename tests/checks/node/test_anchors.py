@@ -92,3 +92,39 @@ def test_site_without_ca_file_has_no_copy_to_look_for(check: str) -> None:
     of = site(registry={"host": "registry.local", "address": "10.0.0.2"})
     verdict = verdict_of(check, healthy()[1], of, "node/debian")
     assert verdict.status is Status.NOT_APPLICABLE
+
+
+BLOCKLISTS = (
+    "/etc/pki/ca-trust/source/blocklist",
+    "/usr/share/pki/ca-trust-source/blocklist",
+    "/etc/pki/ca-trust/source/blacklist",
+)
+
+
+@pytest.mark.parametrize("folder", BLOCKLISTS)
+def test_ca_on_a_blocklist_fails_although_it_is_an_anchor(folder: str) -> None:
+    facts, subject = untrusting("rhel", folder=False)
+    facts = put(facts, subject, "/etc/pki/ca-trust/source/anchors/a.crt", ca().pem)
+    facts = put(facts, subject, f"{folder}/a.pem", ca().pem)
+    verdict = verdict_of("NODE-TRUST-003", facts, site(), subject)
+    assert verdict.status is Status.FAIL
+    assert [each.locus for each in verdict.findings] == [f"{folder}/a.pem"]
+    trust = verdict_of("NODE-TRUST-001", facts, site(), subject)
+    assert "NODE-TRUST-003" in [each.check for each in trust.root_causes]
+
+
+def test_other_certificate_on_a_blocklist_is_left_alone() -> None:
+    facts = put(healthy()[1], "node/rhel", f"{BLOCKLISTS[0]}/b.pem", other_ca().pem)
+    assert verdict_of("NODE-TRUST-003", facts, site(), "node/rhel").status is Status.PASS
+
+
+def test_blocklist_only_warns_where_the_registrys_own_folder_holds_the_ca() -> None:
+    facts = put(healthy()[1], "node/rhel", f"{BLOCKLISTS[0]}/a.pem", ca().pem)
+    assert verdict_of("NODE-TRUST-003", facts, site(), "node/rhel").status is Status.WARN
+
+
+def test_blocklist_that_could_not_be_read_is_an_error() -> None:
+    facts = with_file(
+        healthy()[1], "node/rhel", f"{BLOCKLISTS[0]}/a.pem", Unreadable("permission denied")
+    )
+    assert verdict_of("NODE-TRUST-003", facts, site(), "node/rhel").status is Status.ERROR

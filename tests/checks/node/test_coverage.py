@@ -3,8 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from support.healthy import ca, healthy, site, verdict_of, with_facts, with_file
-from support.nodes import BARE_2, config, docker_node, node, put, untrusting
+import pytest
+from support.healthy import CONFIG_2, ca, healthy, site, verdict_of, with_facts, with_file
+from support.nodes import BARE_2, CONFIG, config, docker_node, node, put, untrusting
 
 from gapcheck.fixtures.facts import Absent, FactSet, KubeNode, Present, Unreadable
 from gapcheck.model import Gap, Status, SubjectId
@@ -127,3 +128,28 @@ def test_peer_without_runtime_and_resolver_is_compared_in_what_it_has() -> None:
     facts = put(facts, subject, "/etc/docker/certs.d/registry.local/ca.crt", ca().pem)
     facts = with_facts(facts, subject, resolver={})
     assert verdict_of("NODE-SET-002", facts, site(), "nodes").status is Status.PASS
+
+
+@pytest.mark.parametrize("name", ["debian", "rhel"])
+def test_of_two_nodes_the_one_without_the_ca_is_the_deviating_one(name: str) -> None:
+    facts, _ = untrusting(name, folder=False)
+    verdict = verdict_of("NODE-SET-002", facts, site(), "nodes")
+    assert {each.locus for each in verdict.findings} == {name}
+
+
+def test_two_sound_nodes_that_differ_are_divided_and_neither_is_blamed() -> None:
+    facts = put(healthy()[1], "node/rhel", "/srv/certs.d/registry.local/ca.crt", ca().pem)
+    facts = config(facts, "node/rhel", CONFIG_2.replace("/etc/containerd/certs.d", "/srv/certs.d"))
+    verdict = verdict_of("NODE-SET-002", facts, site(), "nodes")
+    assert [each.locus for each in verdict.findings] == ["divided"]
+    shown = [each.value for each in verdict.findings[0].evidence]
+    assert shown == ["/etc/containerd/certs.d: debian", "/srv/certs.d: rhel"]
+
+
+def test_configuration_that_does_not_parse_is_not_called_not_set() -> None:
+    facts = put(healthy()[1], "node/rhel", CONFIG, "[broken")
+    verdict = verdict_of("NODE-SET-002", facts, site(), "nodes")
+    (found,) = verdict.findings
+    assert found.locus == "rhel"
+    assert any("does not parse" in each.value for each in found.evidence)
+    assert "RUN-CONF-001" in found.because

@@ -233,6 +233,17 @@ def test_trusted_leaf_without_its_ca_is_minor() -> None:
     assert verdict.severity is Severity.MINOR
 
 
+def test_ca_file_that_holds_the_leaf_is_named_and_the_real_ca_is_not_former() -> None:
+    of = site()
+    facts = with_file(healthy()[1], "site", str(of.registry.ca_file), leaf().pem)
+    for name in ("debian", "rhel"):
+        verdict = verdict_of("NODE-TRUST-001", facts, of, f"node/{name}")
+        assert verdict.status is Status.WARN
+        assert "holds the registry's own certificate instead" in verdict.findings[0].problem
+        assert "and not the CA" not in verdict.findings[0].problem
+        assert verdict_of("NODE-TRUST-004", facts, of, f"node/{name}").status is Status.PASS
+
+
 def test_site_without_ca_file_is_judged_by_the_nodes_own_roots() -> None:
     of = site()
     registry = {**of.registry.model_dump(), "ca_file": None}
