@@ -117,6 +117,8 @@ def prepare(request: Request) -> Prepared:
     """Measure (or read the bundle), and repair where asked, up to the final facts."""
     started = clock()
     check_patterns(request.select)  # before anything is asked
+    if request.loaded is not None:
+        check_waivers(request.loaded)
     run_id = f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     if request.bundle is not None:
         return _from_bundle(request, run_id, started)
@@ -185,6 +187,15 @@ def check_patterns(patterns: Iterable[str]) -> None:
     for pattern in patterns:
         if not any(selects(pattern, each) for each in catalogue().checks):
             raise UsageError(f"--select {pattern}: no such check", "ids: gapcheck list")
+
+
+def check_waivers(loaded: LoadedSite) -> None:
+    """Raise UsageError where a waiver names no check: what it was to accept goes on failing."""
+    for waiver in loaded.site.waivers:
+        if waiver.check not in catalogue().checks:
+            raise UsageError(
+                f"{loaded.path}: waivers: {waiver.check}: no such check", "ids: gapcheck list"
+            )
 
 
 def check_selection(request: Request, site: Site) -> None:

@@ -75,6 +75,14 @@ def test_site_file_is_refused_with_line_and_what_is_allowed(
     assert done.stdout == ""
 
 
+def test_waiver_of_a_check_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    waiver = "{check: NODE-TRSUT-001, reason: typo, until: 2099-01-01}"
+    path = site(tmp_path, f"version: 1\nregistry: {{host: r.local}}\nwaivers: [{waiver}]\n")
+    done = gapcheck("check", "--site", path)
+    assert done.returncode == 4
+    one_clear_line(done, "site.yaml: waivers: NODE-TRSUT-001: no such check")
+
+
 def test_absent_site_file_says_how_to_get_one(tmp_path: Path) -> None:
     done = gapcheck("check", folder=tmp_path)
     assert done.returncode == 4
