@@ -155,7 +155,11 @@ def images_fit_the_nodes(view: RegistryView) -> Judgement:
     """Every image of the site is there for the architecture of every node."""
     wanted, unread = _architectures(view)
     if not wanted and unread is None:
-        reason = "no node is named, so no architecture is known"
+        reason = (
+            "none of the site's nodes says its architecture"
+            if view.peers or view.site.cluster
+            else "the site file names no node and no cluster: no architecture is asked for"
+        )
         raise NotApplicable(reason)
     yield Evidence("architectures of the nodes", ", ".join(sorted(wanted)) or "none known", "nodes")
     for reference in _references(view):

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gapcheck.errors import NotApplicable
-from gapcheck.fixtures.facts import Present, measured
+from gapcheck.fixtures.facts import measured
 from gapcheck.fixtures.helm_values import (
     chart_facts,
+    is_read,
     last_file_with,
     renamed_image_key,
+    template_paths,
     user_paths,
     user_values,
 )
@@ -39,41 +41,38 @@ def user_values_reach_an_object(view: ReleaseView) -> Judgement:
     values = user_values(view)
     vain = unreached(view, values, workloads) if workloads else {}
     for path in vain:
-        yield _finding(view, path, values[path])
+        if is_read(view, path):
+            yield _not_rendered(view, path, values[path])
+        else:
+            yield _finding(view, path, values[path])
     for path in _unread(view, paths):
         if path not in vain:
             value = values.get(path, "")
             yield _finding(view, path, value if sets_image(view, path, value) else "")
-    if not workloads and _template_paths(view) is None:
+    if not workloads and template_paths(view) is None:
         reason = "nothing is rendered, and the chart's templates are not known"
         raise NotApplicable(reason)
 
 
-def _template_paths(view: ReleaseView) -> tuple[str, ...] | None:
-    record = chart_facts(view)
-    if record is None or not isinstance(record.template_paths, Present):
-        return None
-    return record.template_paths.value
-
-
 def _unread(view: ReleaseView, paths: tuple[str, ...]) -> Iterator[str]:
     """Paths that no template names: neither themselves, nor what holds them, nor what they hold."""
-    named = _template_paths(view)
-    if named is None:
-        return
     for path in paths:
         inside = path.startswith("global.") or path == "global"
-        if not inside and not any(_one_holds_the_other(path, each) for each in named):
+        if not inside and is_read(view, path) is False:
             yield path
 
 
-def _one_holds_the_other(one: str, other: str) -> bool:
-    short, long = sorted((_parts(one), _parts(other)), key=len)
-    return long[: len(short)] == short
-
-
-def _parts(path: str) -> list[str]:
-    return path.replace("[", ".").replace("]", "").split(".")
+def _not_rendered(view: ReleaseView, path: str, value: str) -> Finding:
+    """A value that the chart reads and the objects do not show: they were changed by hand."""
+    return Finding(
+        problem=f"the value {path} = {value} is read by the chart and stands in no object",
+        evidence=(Evidence(path, value, last_file_with(view, path) or "--set or the record"),),
+        consequence="the objects are not what these values render: they were edited, or rendered "
+        "from others; the next rendering undoes that",
+        remedy_hint="render the chart with these values again, or write into them what is meant",
+        locus=path,
+        data={"path": path, "value": value, "instead": ""},
+    )
 
 
 def _finding(view: ReleaseView, path: str, value: str) -> Finding:

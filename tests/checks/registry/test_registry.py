@@ -272,7 +272,18 @@ def test_platforms_without_known_nodes_are_nothing_to_judge() -> None:
     left = {k: v for k, v in facts.by_subject.items() if not k.startswith(("node/", "cluster"))}
     facts = msgspec.structs.replace(facts, by_subject=left)
     site = h.site(nodes=[], cluster=None, release=None)
-    assert h.verdict_of("REG-IMAGE-002", facts, site, "registry").status is Status.NOT_APPLICABLE
+    verdict = h.verdict_of("REG-IMAGE-002", facts, site, "registry")
+    assert verdict.status is Status.NOT_APPLICABLE
+    assert verdict.reason.startswith("the site file names no node and no cluster")
+
+
+def test_nodes_that_are_named_and_say_no_architecture_are_not_called_unnamed() -> None:
+    _, facts = h.healthy()
+    for name in ("debian", "rhel"):
+        facts = h.with_facts(facts, f"node/{name}", arch=Absent("image root"))
+    site = h.site(cluster=None, release=None)
+    verdict = h.verdict_of("REG-IMAGE-002", facts, site, "registry")
+    assert verdict.reason == "none of the site's nodes says its architecture"
 
 
 def test_an_unread_architecture_is_an_error() -> None:

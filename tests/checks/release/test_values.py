@@ -4,13 +4,16 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from support.healthy import IMAGES, healthy, site, with_facts
+from support.healthy import IMAGES, NOW, healthy, site, with_facts
 from support.kube import GOOD_TIMESCALE, VALUES, Folder, judged, no_cluster
 from support.manifests import timescale, write
 
 from gapcheck.fixtures.facts import Absent, FactSet, Present, Unreadable
-from gapcheck.model import Severity, Status, Verdict
+from gapcheck.fixtures.helm_values import user_paths, user_values
+from gapcheck.fixtures.probes.release import probe_release
+from gapcheck.model import Severity, Status, SubjectId, Verdict
 from gapcheck.site import Site
+from gapcheck.view import ReleaseView, View
 
 CHECK = "REL-VALUE-001"
 
@@ -59,6 +62,7 @@ def test_on_a_chart_before_1_21_the_new_keys_are_the_wrong_ones() -> None:
             chart_version="1.20.5",
             user_values={"coderd.image": "registry.local/coderenvs/coder-service:1.20.5"},
             user_paths=("coderd.image",),
+            template_paths=Absent(),
         )
     )
     assert found.findings[0].data["instead"] == "cemanager.image"
@@ -169,3 +173,48 @@ def test_a_key_of_another_chart_generation_is_not_mapped_for_a_generic_one() -> 
 def test_values_of_a_release_that_renders_nothing_are_not_judged() -> None:
     facts = with_facts(with_record(template_paths=Absent()), "release", workloads=Present(()))
     assert verdict(facts).status is Status.NOT_APPLICABLE
+
+
+def test_image_of_an_object_that_was_edited_by_hand_is_not_the_fault_of_the_values() -> None:
+    of, facts = healthy()
+    release: Any = facts.by_subject["release"]
+    workload, *others = release.workloads.value
+    edited = msgspec.structs.replace(
+        workload,
+        containers=tuple(
+            msgspec.structs.replace(each, image=each.image.replace("registry.local", "docker.io"))
+            for each in workload.containers
+        ),
+    )
+    facts = with_facts(facts, "release", workloads=Present((edited, *others)))
+    image = judged("REL-IMAGE-001", facts, of, "release")
+    assert image.status is Status.FAIL
+    assert image.root_causes == ()
+    found = judged(CHECK, facts, of, "release")
+    assert [each.locus for each in found.findings] == ["coderd.image"]
+    assert "is read by the chart and stands in no object" in found.findings[0].problem
+
+
+def test_values_files_are_joined_as_helm_joins_them(tmp_path: Path) -> None:
+    files = {
+        "a.yaml": "coderd: {image: r.local/x:1, tag: t}\nl: [r.local/a:1, r.local/b:1]\ns: 5\n"
+        "m: {image: r.local/m:1}\n",
+        "b.yaml": "coderd: {image: null}\nl: [r.local/c:1]\ns: {image: r.local/s:1}\nm: null\n",
+        "c.yaml": "m: {other: {image: r.local/n:1}}\ncoderd: {}\n",
+    }
+    write(tmp_path, files)
+    of = site(
+        cluster={"manifests": "m"},
+        release={"name": "x", "namespace": "x", "secret": {}, "values": list(files)},
+    )
+    write(tmp_path / "m", {"timescale.yaml": timescale()})
+    facts = healthy()[1]
+    probed = probe_release(of, base=tmp_path, timeout_s=5)
+    facts = with_facts(facts, "release", probed.blobs, record=Absent(), values=probed.facts.values)
+    view: ReleaseView = View(SubjectId("release"), facts, of, now=NOW)
+    assert sorted(user_paths(view)) == ["coderd", "coderd.tag", "l[0]", "m.other.image", "s.image"]
+    assert user_values(view) == {
+        "l[0]": "r.local/c:1",
+        "s.image": "r.local/s:1",
+        "m.other.image": "r.local/n:1",
+    }
