@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 DEFAULT_SITE = Path("site.yaml")
+_PATIENCE_S = 2.0
 
 site_option = click.option(
     "--site", "site_path", type=click.Path(path_type=Path), metavar="FILE",
@@ -96,10 +98,12 @@ def colour_for(stream: Any, obj: dict[str, Any]) -> bool:  # noqa: ANN401 - any 
 
 
 class Watch:
-    """A line of progress on a terminal's stderr; elsewhere silence."""
+    """A line of progress on a terminal's stderr; elsewhere one line after two seconds."""
 
     def __init__(self, obj: dict[str, Any]) -> None:
         self.live = sys.stderr.isatty() and not obj["quiet"]
+        self.quiet = obj["quiet"]
+        self.speaks_at = time.monotonic() + _PATIENCE_S
 
     @property
     def progress(self) -> Progress:
@@ -110,3 +114,6 @@ class Watch:
         if self.live:
             end = "\r\x1b[K" if done == total else ""
             click.echo(f"\r\x1b[Kmeasured {done}/{total} {subject[:60]}{end}", nl=False, err=True)
+        elif done < total and not self.quiet and time.monotonic() >= self.speaks_at:
+            self.quiet = True
+            click.echo(f"measured {done} of {total}; {subject[:60]}", err=True)
