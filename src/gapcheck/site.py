@@ -358,6 +358,15 @@ Risk = Literal["safe", "restart", "outage"]
 Policy.model_rebuild()
 
 
+def how_to_render(release: Release) -> str:
+    """What a person does so that the objects of a chart can be judged before an install."""
+    files = "".join(f" -f {each}" for each in release.values)
+    return (
+        f"helm template {release.name} {release.chart or 'CHART'} -n {release.namespace}{files} "
+        "--output-dir rendered, then name that folder as cluster.manifests"
+    )
+
+
 class Waiver(Part):
     """A finding that is accepted for a time."""
 

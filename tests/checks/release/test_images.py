@@ -134,3 +134,13 @@ def test_unreadable_workloads_are_an_error_and_never_a_pass(check: str) -> None:
 def test_nothing_installed_is_not_applicable(check: str) -> None:
     facts = with_facts(healthy()[1], "release", workloads=Present(()))
     assert judged(check, facts, healthy()[0], "release").status is Status.NOT_APPLICABLE
+
+
+def test_chart_that_nobody_rendered_says_how_to_render_it() -> None:
+    chart = {"name": "x", "namespace": "y", "secret": {}, "chart": "charts/x", "values": ["v.yaml"]}
+    of = site(cluster=None, release=chart)
+    facts = with_facts(healthy()[1], "release", source="none", workloads=Absent("no cluster"))
+    found = judged("REL-IMAGE-001", facts, of, "release")
+    assert found.status is Status.NOT_APPLICABLE
+    assert "helm template x charts/x -n y -f v.yaml --output-dir rendered" in found.reason
+    assert "cluster.manifests" in found.reason
