@@ -23,6 +23,7 @@ from gapcheck.commands.check import check
 from gapcheck.commands.demo import demo
 from gapcheck.commands.export import export
 from gapcheck.commands.history import baseline, drift, history
+from gapcheck.commands.manual import manual
 from gapcheck.commands.repair import fix, plan, runs, undo
 from gapcheck.errors import GapcheckError
 from gapcheck.exits import Exit, code_of
@@ -67,7 +68,7 @@ def cli(context: click.Context, *, verbose: int, quiet: bool, no_color: bool) ->
 
 for command in (
     check, fix, plan, undo, runs, collect, explain, list_checks, init, export, demo, schema,
-    completion, history, drift, baseline,
+    completion, manual, history, drift, baseline,
 ):  # fmt: skip
     cli.add_command(command)
 

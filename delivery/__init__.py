@@ -1,0 +1,1 @@
+"""Builds what is carried into an air gap; `python -m delivery --help`."""
