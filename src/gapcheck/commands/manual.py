@@ -47,7 +47,7 @@ def _page(root: click.Context) -> Iterator[str]:
     yield from _words("FILES", _FILES)
     yield from _words("ENVIRONMENT", _ENVIRONMENT)
     yield ".SH NOTES"
-    yield "Exit codes and examples:"
+    yield "In short:"
     yield from _text(command.epilog or "")
 
 
