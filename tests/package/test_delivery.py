@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from support.bare_root import debian, enter
 from support.deliveries import build
+from support.pages import DOCS, under
 
 pytestmark = [pytest.mark.timeout(1500), pytest.mark.xdist_group("delivery")]
 
@@ -21,12 +22,14 @@ gapcheck demo --out /tmp/demo > /tmp/said || { tail -n 20 /tmp/said >&2; exit 1;
 tail -n 12 /tmp/said
 gapcheck check --bundle /tmp/demo/green.tar.gz > /dev/null
 """
-INSTALL = """
-mkdir /tmp/wheels && tar -xf /carried/*-wheelhouse-*.tar -C /tmp/wheels --strip-components=1
-python3 -m venv /opt/gapcheck
-/opt/gapcheck/bin/pip install -q --no-index --find-links /tmp/wheels {what}
-export PATH=/opt/gapcheck/bin:$PATH
-"""
+PAGE = DOCS / "install.md"
+# The page's own commands, in a folder with what was carried.
+ARRIVED = "mkdir /tmp/in && cd /tmp/in && ln -s /carried/* .\n" + under(PAGE, "Verify what arrived")
+WHEELHOUSE = f"{ARRIVED}{under(PAGE, 'Wheelhouse')}export PATH=/opt/gapcheck/bin:$PATH\n"
+SDIST = WHEELHOUSE.replace("wheels gapcheck\n", "wheels ./gapcheck-*[0-9].tar.gz\n")
+SINGLE_FILE = (
+    f"{ARRIVED}{under(PAGE, 'One file')}cd /usr/local/bin\n{under(PAGE, 'kubectl gapcheck')}"
+)
 JUDGED_BY_PYTEST = """
 pytest -q -p no:cacheprovider --pyargs gapcheck.checks --bundle /tmp/demo/green.tar.gz > /dev/null
 """
@@ -48,19 +51,18 @@ def test_bare_root_has_no_network_and_no_gapcheck(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suite", SUITES)
 def test_wheelhouse_installs_and_judges_offline(suite: str, delivered: Path) -> None:
-    green(debian(suite), INSTALL.format(what="gapcheck") + DEMO + JUDGED_BY_PYTEST, delivered)
+    green(debian(suite), WHEELHOUSE + DEMO + JUDGED_BY_PYTEST, delivered)
 
 
 def test_sdist_is_built_offline_from_the_wheelhouse(delivered: Path) -> None:
-    what = "/carried/gapcheck-*[0-9].tar.gz"
-    green(debian("bookworm"), INSTALL.format(what=what) + DEMO, delivered)
+    assert SDIST != WHEELHOUSE
+    green(debian("bookworm"), SDIST + DEMO, delivered)
 
 
 @pytest.mark.parametrize("suite", SUITES)
 def test_single_file_runs_under_both_of_its_names(suite: str, delivered: Path) -> None:
-    place = "cp /carried/*.pex /usr/local/bin/gapcheck\n"
-    plugin = "ln -s gapcheck /usr/local/bin/kubectl-gapcheck\nkubectl-gapcheck --version\n"
-    assert "gapcheck, version" in green(debian(suite), place + plugin + DEMO, delivered)
+    command = f"{SINGLE_FILE}kubectl-gapcheck --version\n{DEMO}"
+    assert "gapcheck, version" in green(debian(suite), command, delivered)
 
 
 def test_sums_are_those_of_every_file(delivered: Path) -> None:
