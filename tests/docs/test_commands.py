@@ -17,9 +17,11 @@ import pytest
 from support.pages import DOCS, ROOT, commands, pages, session
 
 from gapcheck.cli import cli
+from gapcheck.registry import catalogue
 
 LINES = sorted({(str(page.relative_to(ROOT)), line) for page in pages() for line in commands(page)})
 OURS = sorted({line for _, line in LINES if re.match(r"(kubectl )?gapcheck ", line)})
+ID = re.compile(r"\b(?:CERT|REG|NODE|RUN|SECRET|REL|DNS|SVC|SITE)-[A-Z]+-\d{3}\b")
 # What runs the other programs: tests of the part they belong to.
 ELSEWHERE = {
     "docs/install.md": "tests/package",
@@ -148,3 +150,10 @@ def test_a_session_that_shows_something_else_is_found() -> None:
     assert not fits("a ... c", "a b\n c")
     assert not fits("a ... d", "a b c")
     assert not fits("", "said")
+
+
+def test_check_ids_of_the_pages_are_in_the_catalogue() -> None:
+    known = set(catalogue().checks)
+    for page in pages():
+        ids = set(ID.findall(page.read_text()))
+        assert ids <= known, page.name
