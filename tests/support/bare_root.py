@@ -24,7 +24,9 @@ mount --bind "$3" "$2/root/carried"
 mount -o remount,ro,bind "$2/root/carried"
 mount -t proc proc "$2/root/proc"
 ip link set lo up
-exec chroot $5 "$2/root" sh -ec "$4"
+root="$2/root" command="$4" user="$5"
+shift 5
+exec chroot "$user" "$root" /usr/bin/env -i "$@" sh -ec "$command"
 """
 
 
@@ -59,13 +61,12 @@ def enter(
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run the shell lines `command` in a copy of `root` that sees `carried` as /carried."""
-    with tempfile.TemporaryDirectory(prefix="gapcheck-bare-") as name:
+    with tempfile.TemporaryDirectory(prefix="gapcheck-bare-") as place:
         for part in ("upper", "work", "root"):
-            (Path(name) / part).mkdir()
+            (Path(place) / part).mkdir()
         unshare = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-ec"]
-        words = [*unshare, _ENTER, "sh", root, name, carried, command, f"--userspec={user}"]
+        words = [*unshare, _ENTER, "sh", root, place, carried, command, f"--userspec={user}"]
         path = "/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin"
         settings = {"PATH": path, "HOME": "/root", "LANG": "C.UTF-8", **(environment or {})}
-        return subprocess.run(
-            list(map(str, words)), env=settings, capture_output=True, text=True, check=False
-        )
+        words += [f"{name}={value}" for name, value in settings.items()]
+        return subprocess.run(list(map(str, words)), capture_output=True, text=True, check=False)
