@@ -213,10 +213,16 @@ def init(**given: Any) -> int:  # noqa: ANN401 - options as click hands them
 
 
 @click.command(epilog="\b\nExample:\n  gapcheck schema site > site.schema.json")
-@click.argument("what", type=click.Choice(["site"]))
+@click.argument("what", type=click.Choice(["site", "report"]))
 def schema(what: str) -> int:
-    """Print the JSON Schema of the site file, for editors."""
-    del what
+    """Print the JSON Schema of the site file, for editors, or of the JSON report."""
+    if what == "report":
+        import json
+
+        from gapcheck.reports import json_shape
+
+        click.echo(json.dumps(json_shape.schema(), indent=2))
+        return Exit.OK
     from gapcheck.site_schema import schema_json
 
     click.echo(schema_json())
