@@ -10,12 +10,15 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TextIO, cast
+from typing import TYPE_CHECKING, Protocol, TextIO, cast
 
 from gapcheck.errors import UsageError
 from gapcheck.record import Record
 
-FORMATS = ("json", "junit", "html", "sarif", "openmetrics")
+if TYPE_CHECKING:
+    from gapcheck.suite import Request
+
+FORMATS = ("json", "junit", "html", "sarif", "openmetrics", "policyreport")
 
 
 class Writer(Protocol):
@@ -33,6 +36,11 @@ class Wanted:
     format: str
     path: str
 
+    @property
+    def to_cluster(self) -> bool:
+        """Whether it goes into the site's cluster; a file of this name is written as ./cluster."""
+        return self.format == "policyreport" and self.path == "cluster"
+
 
 def parse(text: str) -> Wanted:
     """`FORMAT:PATH`; raises UsageError on another format or no path."""
@@ -45,22 +53,29 @@ def parse(text: str) -> Wanted:
     return Wanted(name, path)
 
 
-def check_paths(reports: Iterable[Wanted], *, inputs: Iterable[Path] = ()) -> None:
-    """Raise UsageError now where a report could not be written after the run.
+def check_paths(
+    reports: Iterable[Wanted], request: Request, *, inputs: Iterable[Path] = ()
+) -> None:
+    """Raise UsageError now where a report of `request` could not be written after the run.
 
-    `inputs` are files that the run reads; none of them may be replaced by a report.
+    `inputs` are files read beside those of the request; no report may take a file's place.
     """
-    given = tuple(inputs)
+    given = (*request.inputs, *inputs)
     taken: set[Path] = set()
     for each in reports:
         path = Path(each.path)
-        if each.path == "-" or _is_stream(path):
+        if each.to_cluster:
+            from gapcheck.policy_delivery import check_delivery
+
+            check_delivery(request)
+            path = Path("cluster:")
+        elif each.path == "-" or _is_stream(path):
             path = Path("-") if each.path == "-" else path
         else:
             check_output(path, f"--report {each.format}:{each.path}", inputs=given)
             path = path.resolve()
         if path in taken:
-            where = "standard output" if each.path == "-" else each.path
+            where = {"-": "standard output", "cluster": "the cluster"}.get(each.path, each.path)
             raise UsageError(f"only one report can go to {where}")
         taken.add(path)
 
@@ -86,9 +101,19 @@ def _is_stream(path: Path) -> bool:
     return path.exists() and not path.is_file() and not path.is_dir()
 
 
-def write_all(record: Record, reports: Iterable[Wanted]) -> None:
-    """Write every report; a file is replaced whole or not at all."""
-    for each in reports:
+def write_all(record: Record, reports: Iterable[Wanted], request: Request | None = None) -> None:
+    """Write every report; a file is replaced whole or not at all.
+
+    What goes into a cluster, that of `request`, comes last: files do not wait for it.
+    """
+    for each in sorted(reports, key=lambda wanted: wanted.to_cluster):
+        if each.to_cluster:
+            from gapcheck.policy_delivery import deliver
+
+            assert request is not None, "check_paths lets no report without a cluster through"
+            assert request.loaded is not None, "the same"
+            deliver(record, request.loaded)
+            continue
         module = cast("Writer", importlib.import_module(f"gapcheck.reports.{each.format}"))
         if each.path == "-":
             module.write(record, sys.stdout)

@@ -45,8 +45,9 @@ def remember_and_write(
         page = with_plan(prepared, page)
     if done is not None and loaded:
         page = with_trend(page, loaded)
-    for each in reports:
-        write_all(page if each.format == "html" else record, [each])
+    # What goes into a cluster comes last: files do not wait for it.
+    for each in sorted(reports, key=lambda wanted: wanted.to_cluster):
+        write_all(page if each.format == "html" else record, [each], prepared.request)
     return tuple(notes)
 
 

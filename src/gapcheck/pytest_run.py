@@ -42,7 +42,7 @@ class Run:
             self.reports = self._reports()
             self.loaded = self._load()
             self.request = self._request()
-            check_paths(self.reports, inputs=self.request.inputs)
+            check_paths(self.reports, self.request)
         except GapcheckError as bad:
             raise pytest.UsageError(str(bad)) from bad
         if self.request.fix is not None:

@@ -19,8 +19,8 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     """The run itself: everything that differs between two runs over equal facts.
 
     `now` is the time that verdicts were judged for; `taken_at` when the facts were measured.
-    `bundle` is '' for a live run, `site_file` where there is none. `exit` is the code that
-    the process ends with.
+    `bundle` is '' for a live run, `site_file` where there is none, `namespace` (the release's)
+    where there is no release. `exit` is the code that the process ends with.
     """
 
     id: str
@@ -33,6 +33,7 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     now: datetime
     bundle: str = ""
     site_file: str = ""
+    namespace: str = ""
     fix: bool = False
     exit: int = 0
 

@@ -251,6 +251,7 @@ def make_record(
         now=prepared.now,
         bundle=str(request.bundle or ""),
         site_file=_shown_path(request.loaded),
+        namespace=prepared.site.release.namespace if prepared.site.release else "",
         fix=request.fix is not None,
         exit=code,
     )

@@ -89,7 +89,7 @@ def check(obj: dict[str, Any], /, **given: Any) -> int:  # noqa: ANN401 - option
 
     reports = [parse(text) for text in given["reports"]]
     request = _request(obj, given)
-    check_paths(reports, inputs=request.inputs)
+    check_paths(reports, request)
     prepared, record = _until_green(request, given["wait"])
     show(record, reports, obj)
     remember_and_write(prepared, record, reports)

@@ -113,8 +113,7 @@ def _measured_drift(obj: dict[str, Any], given: dict[str, Any]) -> int:
         fail_on_warn=given["fail_on"] == "warn",
         progress=Watch(obj).progress,
     )
-    inputs = [*request.inputs, *([given["baseline"]] if given["baseline"] else [])]
-    check_paths(reports, inputs=inputs)
+    check_paths(reports, request, inputs=[given["baseline"]] if given["baseline"] else [])
     with ExitStack() as opened:
         before = _before(opened, audit.site_key(loaded), given)
         prepared = prepare(request)
@@ -126,7 +125,7 @@ def _measured_drift(obj: dict[str, Any], given: dict[str, Any]) -> int:
     for note in notes:
         click.echo(f"gapcheck: {note}", err=True)
     _show(record.drift, _counted(record.counts), record.run.exit, to_stderr=_taken(reports))
-    write_all(record, reports)
+    write_all(record, reports, request)
     return record.run.exit
 
 

@@ -41,7 +41,8 @@ risk_option = click.option(
 )  # fmt: skip
 report_option = click.option(
     "--report", "reports", multiple=True, metavar="FORMAT:PATH",
-    help="Also write json, junit, html, sarif or openmetrics to PATH; - is stdout. Repeatable.",
+    help="Also write json, junit, html, sarif, openmetrics or policyreport to PATH; - is stdout, "
+    "policyreport:cluster the site's cluster. Repeatable.",
 )  # fmt: skip
 
 

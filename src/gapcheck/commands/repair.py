@@ -83,7 +83,7 @@ def fix(obj: dict[str, Any], /, **given: Any) -> int:  # noqa: ANN401 - options 
         targets=given["targets"],
         progress=Watch(obj).progress,
     )
-    check_paths(reports, inputs=request.inputs)
+    check_paths(reports, request)
     prepared = prepare(request)
     record = make_record(prepared, judge(prepared))
     show(record, reports, obj)
