@@ -147,6 +147,13 @@ def with_drift(record: Record, drift: Drift | None) -> Record:
     return msgspec.structs.replace(record, run=run, drift=drift)
 
 
+def is_remembered(record: Record, loaded: LoadedSite) -> bool:
+    """Whether the history holds this run, so that the next one has it to compare with."""
+    with History(state().root) as history:
+        found = history.last(site_key(loaded))
+    return found is not None and found.id == record.run.id
+
+
 def dated(record: Record, loaded: LoadedSite) -> Record:
     """The record whose drift says since when, where the run was remembered."""
     if record.drift is None:

@@ -25,6 +25,7 @@ from gapcheck.commands.export import export
 from gapcheck.commands.history import baseline, drift, history
 from gapcheck.commands.manual import manual
 from gapcheck.commands.repair import fix, plan, runs, undo
+from gapcheck.commands.schedule import cronjob, systemd
 from gapcheck.errors import GapcheckError
 from gapcheck.exits import Exit, code_of
 
@@ -71,6 +72,8 @@ for command in (
     completion, manual, history, drift, baseline,
 ):  # fmt: skip
     cli.add_command(command)
+for schedule in (cronjob, systemd):
+    export.add_command(schedule)
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

@@ -343,3 +343,41 @@ def test_page_is_written_where_the_history_is_damaged(place: Place) -> None:
     assert done.code == 0
     assert "damaged" in done.err
     assert "Not compared" in since(place, "page.html")
+
+
+def test_a_schedule_begins_with_a_run_that_is_no_failure_and_then_sees_drift(place: Place) -> None:
+    first = place.run("drift", "--begin")
+    assert first.code == 0, first.out
+    assert "nothing to compare with" in first.out
+    assert place.run("drift", "--begin").code == 0
+    place.append(CONFIG, "# by hand\n")
+    third = place.run("drift", "--begin")
+    assert third.code == 8
+    assert "file /etc/containerd/config.toml of node/rhel" in third.out
+
+
+def test_a_first_run_that_is_not_kept_begins_nothing(place: Place) -> None:
+    text = (place.folder / "site.yaml").read_text()
+    assert "policy:" not in text
+    (place.folder / "site.yaml").write_text(f"{text}\npolicy: {{history_days: 0}}\n")
+    assert [place.run("drift", "--begin").code for _ in range(2)] == [5, 5]
+
+
+def test_a_damaged_history_is_no_beginning(place: Place) -> None:
+    assert place.run("drift", "--begin").code == 0
+    (place.state / "history.db").write_bytes(b"no database" * 1000)
+    lost = place.run("drift", "--begin")
+    assert lost.code == 5
+    assert "damaged" in lost.err
+    assert place.run("drift", "--begin").code == 0
+
+
+def test_a_first_run_says_what_fails_all_the_same(place: Place) -> None:
+    hosts = place.folder / HOSTS
+    hosts.write_text(hosts.read_text().replace("registry.local", "registry.locall"))
+    assert place.run("drift", "--begin").code == 1
+
+
+@pytest.mark.parametrize("more", [("--since", "green"), ("--recorded",), ("--baseline", "b.json")])
+def test_begin_is_for_the_last_run_alone(more: tuple[str, ...], place: Place) -> None:
+    assert place.run("drift", "--begin", *more).code == 4

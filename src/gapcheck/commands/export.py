@@ -87,7 +87,7 @@ def values(obj: dict[str, Any], /, **given: Any) -> int:  # noqa: ANN401 - optio
     """
     from gapcheck.exporting.values import values as made
 
-    return _print(made(_source(obj, given)), obj)
+    return print_export(made(_source(obj, given)), obj)
 
 
 @export.command(
@@ -104,7 +104,7 @@ def manifests(obj: dict[str, Any], /, **given: Any) -> int:  # noqa: ANN401 - op
     """
     from gapcheck.exporting.manifests import manifests as made
 
-    return _print(made(_source(obj, given)), obj)
+    return print_export(made(_source(obj, given)), obj)
 
 
 @export.command(
@@ -121,7 +121,7 @@ def ansible(obj: dict[str, Any], /, **given: Any) -> int:  # noqa: ANN401 - opti
     """
     from gapcheck.exporting.playbook import playbook
 
-    return _print(playbook(_source(obj, given)), obj)
+    return print_export(playbook(_source(obj, given)), obj)
 
 
 @export.command(
@@ -200,7 +200,8 @@ def _prepared(obj: dict[str, Any], given: dict[str, Any]) -> Prepared:
     )
 
 
-def _print(made: Export, obj: dict[str, Any]) -> int:
+def print_export(made: Export, obj: dict[str, Any]) -> int:
+    """Text to stdout, what it does not carry to stderr; the export's own exit code."""
     sys.stdout.write(made.text)
     if not obj["quiet"]:
         for note in made.notes:

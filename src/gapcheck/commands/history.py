@@ -81,6 +81,11 @@ def history(check: str | None, subject: str | None, form: str, **given: Any) -> 
 @click.option(
     "--recorded", is_flag=True, help="Measure nothing: compare the last recorded run instead."
 )
+@click.option(
+    "--begin",
+    is_flag=True,
+    help="For a schedule: the first run begins the history, and is no failure for that.",
+)
 @click.option("--deadline", metavar="TIME", help="Stop measuring after TIME (2m).")
 @click.option("--fail-on", type=click.Choice(["warn"]), help="Let warnings fail the run.")
 @report_option
@@ -89,10 +94,12 @@ def drift(obj: dict[str, Any], /, **given: Any) -> int:  # noqa: ANN401 - option
     """Measure the site and say what differs from an earlier run, since when, and why.
 
     Ends with 8 where something differs although every check passes, with 5 where there is
-    nothing to compare with.
+    nothing to compare with; with --begin, a first run that was remembered ends as `check` does.
     """  # fmt: skip
     if given["since"] and given["baseline"]:
         raise UsageError("--since and --baseline are two references", "give one of them")
+    if given["begin"] and (given["since"] or given["baseline"] or given["recorded"]):
+        raise UsageError("--begin is for runs that compare with the last one", "give it alone")
     if given["recorded"]:
         return _recorded_drift(given)
     return _measured_drift(obj, given)
@@ -115,12 +122,15 @@ def _measured_drift(obj: dict[str, Any], given: dict[str, Any]) -> int:
     )
     check_paths(reports, request, inputs=[given["baseline"]] if given["baseline"] else [])
     with ExitStack() as opened:
-        before = _before(opened, audit.site_key(loaded), given)
+        before, is_damaged = _before(opened, audit.site_key(loaded), given)
         prepared = prepare(request)
-        record = make_record(prepared, judge(prepared))
-        done = audit.finished(prepared, record)
-        record = audit.with_drift(record, _drift(before, done))
-    notes = audit.remember(prepared, record, done=done)
+        judged = make_record(prepared, judge(prepared))
+        done = audit.finished(prepared, judged)
+        record = audit.with_drift(judged, _drift(before, done))
+    begins = given["begin"] and before is None and not is_damaged
+    notes = audit.remember(prepared, judged if begins else record, done=done)
+    if begins and audit.is_remembered(judged, loaded):
+        record = judged
     record = with_trend(record, loaded)
     for note in notes:
         click.echo(f"gapcheck: {note}", err=True)
@@ -156,8 +166,8 @@ def _recorded_drift(given: dict[str, Any]) -> int:
     return code
 
 
-def _before(opened: ExitStack, key: str, given: dict[str, Any]) -> Snapshot | None:
-    """What to compare with; None, and a word, where the history is damaged.
+def _before(opened: ExitStack, key: str, given: dict[str, Any]) -> tuple[Snapshot | None, bool]:
+    """What to compare with, and whether there is none because the history is damaged.
 
     It is open for as long as `opened` is.
     """
@@ -165,15 +175,15 @@ def _before(opened: ExitStack, key: str, given: dict[str, Any]) -> Snapshot | No
     from gapcheck.history import History
 
     if given["baseline"] is not None:
-        return audit.accepted(given["baseline"], key)
+        return audit.accepted(given["baseline"], key), False
     try:
         found = opened.enter_context(History(audit.state().root))
-        return audit.reference(found, key, given["since"])
+        return audit.reference(found, key, given["since"]), False
     except DamagedHistory as damaged:
         if given["since"]:
             raise
         click.echo(f"gapcheck: {damaged}", err=True)
-        return None
+        return None, True
 
 
 def _drift(before: Snapshot | None, after: Snapshot) -> Drift | None:

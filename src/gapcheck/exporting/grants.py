@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from gapcheck.fixtures.kube_objects import DNS_MAPS, DNS_NAMESPACE
 from gapcheck.fixtures.kube_rights import NAME_SERVERS, WORKLOADS
+from gapcheck.reports.policyreport import GROUP, VERSION
 from gapcheck.site import Site
 
 LEASE = "gapcheck"
@@ -92,6 +93,23 @@ def check_grants(site: Site) -> Iterator[Grant]:
             resource=resource,
             namespace=namespace,
             why="images, mounts, hostAliases and pull secrets of the release",
+        )
+
+
+def report_grants(site: Site) -> Iterator[Grant]:
+    """What `--report policyreport:cluster` asks for besides."""
+    yield Grant(verbs=("get",), path=f"/apis/{GROUP}/{VERSION}", why="whether reports are taken")
+    places = [("clusterpolicyreports", "")]
+    if site.release is not None:
+        places.append(("policyreports", site.release.namespace))
+    for resource, namespace in places:
+        yield Grant(
+            verbs=("list", "create", "patch", "delete"),
+            group=GROUP,
+            resource=resource,
+            namespace=namespace,
+            why="the reports are applied, and those left over of an earlier run deleted; their "
+            "names count up, and a right to create or list cannot be limited to names",
         )
 
 

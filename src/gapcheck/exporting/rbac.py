@@ -36,10 +36,14 @@ def rbac(site: Site, *, purpose: str, namespace: str = "", secrets: Sequence[str
             {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account},
         )
     ]
+    return "".join((*documents, *roles(grants, purpose=purpose, account=account)))
+
+
+def roles(grants: Sequence[Grant], *, purpose: str, account: dict[str, str]) -> Iterator[str]:
+    """A role and its binding to `account` for each namespace of `grants`, as documents."""
     for place in dict.fromkeys((each.namespace, each.role) for each in grants):
         mine = [each for each in grants if (each.namespace, each.role) == place]
-        documents += _role(mine, "-".join(filter(None, (ACCOUNT, place[1] or purpose))), account)
-    return "".join(documents)
+        yield from _role(mine, "-".join(filter(None, (ACCOUNT, place[1] or purpose))), account)
 
 
 def _head(home: str, purpose: str) -> Iterator[str]:
