@@ -27,16 +27,27 @@ _VOLATILE = frozenset({
     "type", "clock", "date", "seconds", "peer", "error", "error_first", "openssl_error",
     "alert_after", "pid", "started", "restarts", "restart_count", "available_bytes",
     "available_inodes", "headers", "body", "detail", "trouble", "uid", "resource_version",
-    "replicas", "locus", "document", "object_path", "pod_path", "blob", "blobs", "size_bytes",
+    "replicas", "locus", "document", "object_path", "pod_path", "blobs", "size_bytes",
     "unread_keys", "environment_unread", "system_roots_from", "running", "ready", "waits",
 })  # fmt: skip
 _SINGULAR = {"files": "file", "dirs": "folder", "programs": "program", "units": "unit",
-             "images": "image", "filesystems": "filesystem"}  # fmt: skip
+             "images": "image", "filesystems": "filesystem", "blob": "content sha256"}  # fmt: skip
 _MAPS = frozenset({
     *_SINGULAR.values(), "resolver", "dns_only", "resolvers", "pods", "values", "environment",
     "exports", "labels", "user_values", "default_values", "env_images", "ports", "items",
 })  # fmt: skip
-_NAMES = ("kind", "namespace", "name", "id", "reference", "path", "ip", "volume", "destination")
+_NAMES = (
+    "kind",
+    "namespace",
+    "name",
+    "key",
+    "id",
+    "reference",
+    "path",
+    "ip",
+    "volume",
+    "destination",
+)
 
 Sheet = Mapping[str, str]
 

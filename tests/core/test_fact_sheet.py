@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import msgspec
 from support.healthy import site, with_facts, with_file
 from support.looks import look, steady
 
 from gapcheck.fact_sheet import encode_sheet, parse_sheet
-from gapcheck.fixtures.facts import Absent, DirEntry, FactSet, Present, Unreadable
+from gapcheck.fixtures.facts import (
+    Absent,
+    ConfigMapFact,
+    DirEntry,
+    FactSet,
+    Present,
+    Unreadable,
+)
+from gapcheck.model import RELEASE
 
 
 def sheet(facts: FactSet | None = None, subject: str = "node/debian") -> dict[str, str]:
@@ -70,3 +79,38 @@ def test_the_setting_holds_policy_waivers_and_checks_and_no_nodes() -> None:
     assert setting["policy min_days_left"] == "9"
     assert setting["gapcheck"] == "0.0"
     assert not [name for name in setting if name.startswith("nodes")]
+
+
+def test_every_text_of_a_config_map_is_a_fact_of_its_own() -> None:
+    def texts(override: str) -> Present[tuple[ConfigMapFact, ...]]:
+        keys = {"log.override": "1" * 64, "site.server": override * 64}
+        return Present(
+            tuple(
+                ConfigMapFact(
+                    namespace="kube-system",
+                    name="coredns-custom",
+                    key=key,
+                    blob=blob,
+                    locus="x",
+                    uid="u",
+                    resource_version="7",
+                )
+                for key, blob in keys.items()
+            )
+        )
+
+    before, after = (
+        sheet(with_facts(steady()[1], "dns", coredns=texts(digit)), "dns") for digit in "23"
+    )
+    differing = {name for name in before if before[name] != after[name]}
+    assert differing == {"coredns kube-system/coredns-custom/site.server content sha256"}
+
+
+def test_another_certificate_in_a_secret_is_another_fact() -> None:
+    facts = steady()[1]
+    (secret, *others) = facts.by_subject[RELEASE].secrets.value  # type: ignore[union-attr]  # the site has them
+    keys = tuple(msgspec.structs.replace(each, blob="9" * 64) for each in secret.keys)
+    changed = Present((msgspec.structs.replace(secret, keys=keys), *others))
+    before = sheet(facts, "release")
+    after = sheet(with_facts(facts, "release", secrets=changed), "release")
+    assert [name for name in before if before[name] != after[name] and "sha256" in name]
