@@ -27,6 +27,7 @@ from gapcheck.registry import Check, catalogue
 from gapcheck.site import Site
 
 if TYPE_CHECKING:
+    from gapcheck.fixtures.bundle import Judged
     from gapcheck.fixtures.gather import Progress
     from gapcheck.remediations.plan import Plan
     from gapcheck.site_file import LoadedSite
@@ -87,7 +88,10 @@ class Request:
 
 @dataclass(slots=True, kw_only=True)
 class Prepared:
-    """Final facts, ready to be judged, and what a repair did on the way there."""
+    """Final facts, ready to be judged, and what a repair did on the way there.
+
+    `judged` is what a bundle says of an earlier judgement of them.
+    """
 
     request: Request
     run_id: str
@@ -99,6 +103,7 @@ class Prepared:
     before: tuple[Verdict, ...] = ()
     repair: Exit = Exit.OK
     notes: tuple[str, ...] = ()
+    judged: Judged | None = None
     _evaluation: Evaluation | None = field(default=None, repr=False)
 
     @property
@@ -134,7 +139,7 @@ def prepare(request: Request) -> Prepared:
         site=site,
         facts=facts,
         now=request.now or started,
-        notes=tuple(f"read by nothing in the site file: {key}" for key in _unread(facts)),
+        notes=_unread(facts),
     )
     check_selection(request, site)
     if request.fix is not None:
@@ -145,24 +150,33 @@ def prepare(request: Request) -> Prepared:
 
 
 def _from_bundle(request: Request, run_id: str, started: datetime) -> Prepared:
-    from gapcheck.fixtures.bundle import bundle_site_overrides, read_bundle
+    from gapcheck.fixtures.bundle import bundle_site_overrides, open_bundle
 
     assert request.bundle is not None
     if request.fix is not None:
         raise UsageError("a bundle cannot be repaired", "use --site to repair the site itself")
-    site, facts = read_bundle(request.bundle)
+    opened = open_bundle(request.bundle)
+    site, facts = opened.site, opened.facts
     if request.loaded is not None:
         site = bundle_site_overrides(site, request.loaded.site)
     check_selection(request, site)
-    now = request.now or facts.taken_at
+    judged_for = opened.judged.now if opened.judged else facts.taken_at
     return Prepared(
-        request=request, run_id=run_id, started=started, site=site, facts=facts, now=now
+        request=request,
+        run_id=run_id,
+        started=started,
+        site=site,
+        facts=facts,
+        now=request.now or judged_for,
+        notes=_unread(facts),
+        judged=opened.judged,
     )
 
 
 def _unread(facts: FactSet) -> tuple[str, ...]:
     found = facts.by_subject.get(SITE)
-    return found.unread_keys if isinstance(found, SiteFacts) else ()
+    keys = found.unread_keys if isinstance(found, SiteFacts) else ()
+    return tuple(f"read by nothing in the site file: {key}" for key in keys)
 
 
 def wanted(check: Check, subject: SubjectId, request: Request) -> bool:

@@ -41,7 +41,8 @@ def collect(
 
     `gapcheck check --bundle FILE` judges it later, anywhere.
     """  # fmt: skip
-    from gapcheck.fixtures.bundle import show_bundle, write_bundle
+    from gapcheck.fixtures.bundle import write_bundle
+    from gapcheck.fixtures.bundle_show import show_bundle
 
     if shown is not None:
         click.echo(show_bundle(shown))

@@ -40,6 +40,7 @@ Examples:
   gapcheck check --site site.yaml --select NODE-TRUST --target 'rack-7-*'
   gapcheck check --site site.yaml --fix --max-risk safe
   gapcheck check --site site.yaml --wait 10m        until green, as a gate
+  gapcheck check --site site.yaml --evidence evidence.tar.gz
   gapcheck check --bundle site.tar.gz --report html:report.html"""
 
 
@@ -70,6 +71,12 @@ Examples:
 @select_option
 @target_option
 @report_option
+@click.option(
+    "--evidence",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Also keep facts, verdicts, reports and versions in one file (.tar.gz).",
+)
 @click.option("--now", metavar="TIME", help="Judge for this time (ISO 8601, or `real`).")
 @click.option("--wait", metavar="TIME", help="Judge again until green or TIME is up (10m).")
 @click.option("--deadline", metavar="TIME", help="Stop measuring after TIME (2m).")
@@ -90,10 +97,35 @@ def check(obj: dict[str, Any], /, **given: Any) -> int:  # noqa: ANN401 - option
     reports = [parse(text) for text in given["reports"]]
     request = _request(obj, given)
     check_paths(reports, request)
+    _check_evidence(given["evidence"], reports, request)
     prepared, record = _until_green(request, given["wait"])
     show(record, reports, obj)
+    _evidence(given["evidence"], prepared, record)
     remember_and_write(prepared, record, reports)
     return record.run.exit
+
+
+def _check_evidence(path: Path | None, reports: list[Wanted], request: Request) -> None:
+    """Raise UsageError now where the evidence could not be written after the run."""
+    from gapcheck.reports.writers import check_output
+
+    if path is None:
+        return
+    check_output(path, f"--evidence {path}", inputs=request.inputs)
+    if any(Path(each.path).resolve() == path.resolve() for each in reports):
+        raise UsageError(f"--evidence {path}: a report goes to the same file")
+
+
+def _evidence(path: Path | None, prepared: Prepared, record: Record) -> None:
+    """Write the evidence; of a bundle that is some, say whether the verdicts still are its own."""
+    if path is None and prepared.judged is None:
+        return
+    from gapcheck import evidence
+
+    if note := evidence.note_of(prepared, record):
+        click.echo(f"gapcheck: {note}", err=True)
+    if path is not None:
+        evidence.write_evidence(path, prepared, record)
 
 
 def remember_and_write(prepared: Prepared, record: Record, reports: list[Wanted]) -> None:
