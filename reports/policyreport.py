@@ -48,7 +48,8 @@ _SEVERITIES = {
     Severity.MINOR: "low",
     Severity.INFO: "info",
 }
-_ORDER = tuple(Status[name] for name in ("FAIL", "ERROR", "WARN", "BLOCKED", "WAIVED", "PASS"))
+_FIRST = (Status.FAIL, Status.ERROR, Status.WARN, Status.BLOCKED, Status.WAIVED, Status.PASS)
+_ORDER = {status: place for place, status in enumerate((*_FIRST, Status.NOT_APPLICABLE))}
 
 
 def write(record: Record, out: TextIO) -> None:
@@ -72,19 +73,22 @@ def objects(record: Record, *, namespace: str) -> Iterator[Json]:
     """Every object. With `namespace` '' all verdicts are the cluster's."""
     drifted = {item.cause: item for item in record.drift.items} if record.drift else {}
     ranked = sorted(record.verdicts, key=_rank)
-    listed = frozenset(verdict.cause for verdict in ranked[:MOST_RESULTS])
     for place in ("", namespace) if namespace else ("",):
-        of = [v for v in ranked if bool(place) == (bool(namespace) and v.subject == RELEASE)]
-        left = [verdict for verdict in of if verdict.cause not in listed]
-        results = (_result(v, record, drifted.get(v.cause)) for v in of if v.cause in listed)
+        mine = [v for v in ranked[:MOST_RESULTS] if _place(v, namespace) == place]
+        left = [v for v in ranked[MOST_RESULTS:] if _place(v, namespace) == place]
+        results = (_result(v, record, drifted.get(v.cause)) for v in mine)
         for number, part in enumerate(_parts(results), start=1):
             yield _object(record, place, number, part, left=left if number == 1 else ())
 
 
+def _place(verdict: Verdict, namespace: str) -> str:
+    """The namespace that a verdict belongs to, '' for the cluster."""
+    return namespace if verdict.subject == RELEASE else ""
+
+
 def _rank(verdict: Verdict) -> tuple[int, bool, int]:
     """What a reader needs first: failures that no other explains, worst severity first."""
-    place = _ORDER.index(verdict.status) if verdict.status in _ORDER else len(_ORDER)
-    return place, bool(verdict.root_causes), verdict.severity.rank
+    return _ORDER[verdict.status], bool(verdict.root_causes), verdict.severity.rank
 
 
 def _parts(results: Iterable[Json]) -> Iterator[list[Json]]:

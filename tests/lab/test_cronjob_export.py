@@ -16,7 +16,8 @@ from ruamel.yaml import YAML
 from support import policy_crds
 from support.certs import authority
 from support.command import Ended, gapcheck
-from support.control_plane import ControlPlane, control_plane
+
+from lab.control_plane import ControlPlane, control_plane
 
 pytestmark = pytest.mark.lab
 

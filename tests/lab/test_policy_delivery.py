@@ -11,7 +11,6 @@ import msgspec
 import pytest
 from support import policy_crds
 from support.command import gapcheck
-from support.control_plane import ControlPlane, control_plane
 from support.records import every_status, finding, run_info, verdict
 
 from gapcheck.errors import UsageError
@@ -20,6 +19,7 @@ from gapcheck.policy_delivery import deliver
 from gapcheck.record import Record
 from gapcheck.reports.policyreport import objects
 from gapcheck.site_file import LoadedSite, load_site
+from lab.control_plane import ControlPlane, control_plane
 
 pytestmark = pytest.mark.lab
 

@@ -4,6 +4,7 @@ import sys
 import tarfile
 from pathlib import Path
 
+import msgspec
 from junitparser import JUnitXml
 from lxml import etree
 from support.needs import absent
@@ -98,3 +99,24 @@ def test_characters_that_xml_forbids_are_replaced() -> None:
     assert "\x00" not in text
     assert "\x1b" not in text
     assert "\ufffd" in text
+
+
+def test_no_two_cases_have_the_same_name_for_a_reader_that_keeps_their_history() -> None:
+    """GitLab and Jenkins know a case from run to run by its class and name together."""
+    cases = [
+        (each.get("classname"), each.get("name"))
+        for each in etree.fromstring(written().encode()).iter("testcase")
+    ]
+    assert len(set(cases)) == len(cases)
+    assert all(classname and name for classname, name in cases)
+
+
+def test_equal_facts_give_equal_bytes_whatever_the_run_is_called() -> None:
+    record = every_status()
+    texts = []
+    for run in ("R1", "R2"):
+        out = io.StringIO()
+        named = msgspec.structs.replace(record.run, id=run, finished=record.run.now)
+        junit.write(msgspec.structs.replace(record, run=named), out)
+        texts.append(out.getvalue())
+    assert texts[0] == texts[1]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
-import shutil
 import socket
 import subprocess
 import time
@@ -17,7 +15,8 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 from support.certs import authority, issue
-from support.needs import absent
+
+from lab.programs import etcd, go_programs
 
 _START_S = 60.0
 
@@ -59,21 +58,10 @@ class ControlPlane:
         return path
 
 
-def programs() -> tuple[Path, Path]:
-    """Folder of the built Kubernetes programs, and etcd; skips where the lab built none."""
-    named = os.environ.get("GAPCHECK_LAB_CACHE")
-    cache = Path(named) if named else Path.home() / ".cache/gapcheck-lab"
-    built = sorted(cache.glob("go/kubernetes-*/kube-apiserver"))
-    found = shutil.which("etcd") or shutil.which("etcd", path=str(cache / "etcd/usr/bin"))
-    if not built or found is None:
-        absent("no kube-apiserver and etcd: the lab builds them")
-    return built[0].parent, Path(str(found))
-
-
 @contextmanager
 def control_plane(folder: Path) -> Iterator[ControlPlane]:
     """Start both in `folder`, on free ports of 127.0.0.1; they end with the context."""
-    kubernetes, etcd = programs()
+    kubernetes = go_programs("kubernetes")
     ports = _free_ports(3)
     token = _write_files(folder)
     url = f"https://127.0.0.1:{ports[2]}"
@@ -82,7 +70,7 @@ def control_plane(folder: Path) -> Iterator[ControlPlane]:
     )
     made.kubeconfig_with("admin", token)
     with ExitStack() as running:
-        running.enter_context(_process(folder, etcd, _etcd_words(folder, ports)))
+        running.enter_context(_process(folder, etcd(), _etcd_words(folder, ports)))
         server = kubernetes / "kube-apiserver"
         running.enter_context(_process(folder, server, _server_words(folder, ports)))
         _wait(made)
