@@ -20,6 +20,7 @@ _UNIT = re.compile(r"[A-Za-z0-9:_.@%-]+\.(service|target)")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _PLAIN = re.compile(r"[\x20-\x7e]+")
 _STATE = "/var/lib"
+_TEMPORARY = ("/tmp/", "/var/tmp/")  # noqa: S108 - told apart, not used
 # What such a target reads is this machine itself: a sandbox would change what is measured.
 _OF_THIS_MACHINE = ("local", "docker", "podman", "lxc", "chroot", "rootdir")
 
@@ -100,6 +101,9 @@ def _notes(site: Site, units: Units) -> Iterator[str]:
     if units.user:
         yield f"needed: the ssh keys, known hosts and kubeconfig of {units.user}"
     if _is_apart(site):
+        for path in (units.site_file, units.program[0]):
+            if path.startswith(_TEMPORARY):
+                yield f"needed: {path} at another place, for the unit sees no temporary folder"
         return
     yield "left: the sandbox is open where the site names targets of this machine itself"
 

@@ -12,7 +12,7 @@ from support.command import Ended, gapcheck
 from support.needs import program
 
 from gapcheck.errors import UsageError
-from gapcheck.exporting.systemd import Units, files
+from gapcheck.exporting.systemd import Units, files, systemd
 from gapcheck.reports.writers import Wanted
 from gapcheck.site import Node, Registry, Site
 
@@ -183,6 +183,15 @@ def test_secrets_of_the_environment_are_asked_for_and_not_printed(tmp_path: Path
 def test_what_no_unit_may_hold_is_wrong_use(words: tuple[str, ...], tmp_path: Path) -> None:
     found = export(tmp_path, REMOTE, *words)
     assert (found.code, found.out) == (4, "")
+
+
+def test_a_site_file_that_the_unit_cannot_see_is_said() -> None:
+    site = Site(version=1, registry=Registry(host="r"))
+    unseen = "/var/tmp/site.yaml"  # noqa: S108 - a path in a text
+    for path, is_seen in ((unseen, False), ("/etc/gapcheck/site.yaml", True)):
+        found = systemd(site, Units(program=("/usr/bin/gapcheck",), site_file=path))
+        assert any(path in note for note in found.notes) != is_seen
+        assert f"--site {path} " in found.text
 
 
 def test_line_breaks_in_a_name_of_the_site_end_no_line() -> None:
