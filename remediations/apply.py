@@ -7,13 +7,13 @@ undone, and a new run starts from what really stands there.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 
 import msgspec
 
-from gapcheck.errors import EditRefused, RepairFailed, RepairRefused, TargetError
-from gapcheck.model import SubjectId
+from gapcheck.errors import EditRefused, LockHeld, RepairFailed, RepairRefused, TargetError
+from gapcheck.model import SITE, SubjectId
 from gapcheck.record import ChangeResult
 from gapcheck.remediations.journal import Entry, FileState, Journal
 from gapcheck.remediations.machines.base import Holder, Machine, give_free
@@ -55,8 +55,11 @@ class Applier:
         self._held: dict[SubjectId, Machine] = {}
         self._stopped: dict[SubjectId, str] = {}
         self._done: list[tuple[str, Operation]] = []
+        self._results: dict[str, ChangeResult] = {}
+        self._held_by_other: SubjectId | None = None
+        self._round = 0
         self._workshop = Workshop(run=journal.run, machines=self._machine, now=now, wait_s=wait_s)
-        self._journal.append(Entry(step="begin", run=journal.run))
+        self._journal.append(Entry(step="begin", run=journal.run, site=journal.site))
 
     def apply(self, plan: Plan) -> tuple[ChangeResult, ...]:
         """Execute the changes of `plan` in their order; what became of each.
@@ -64,17 +67,55 @@ class Applier:
         A change that fails ends the round for its target: what the round did there is rolled
         back, later changes there are skipped, other targets go on.
         """
-        self._stopped.clear()
-        self._done.clear()
-        self._workshop.written.clear()
-        results: dict[str, ChangeResult] = {}
+        self.begin(plan)
         try:
-            for planned in plan.changes:
-                results[planned.id] = self._one(plan.round, planned)
-                self._mark_rolled_back(plan.changes, results)
+            return self.part(plan.changes)
         finally:
             self.release()
-        return tuple(results.values())
+
+    def begin(self, plan: Plan) -> None:
+        """Begin a round: hold every place that `plan` changes.
+
+        Where another run holds one of them, all of them are given free and nothing of the
+        round is done. A place that cannot be asked fails by itself, at its first change.
+        """
+        self._round = plan.round
+        self._held_by_other = None
+        self._stopped.clear()
+        self._done.clear()
+        self._results.clear()
+        self._workshop.written.clear()
+        targets = dict.fromkeys(each.change.target for each in plan.changes)
+        if any(isinstance(each.change, IssueCertificate) for each in plan.changes):
+            targets[SITE] = None  # the issuer's pair lies there
+        for target in targets:
+            try:
+                self._machine(target)
+            except LockHeld as held:
+                self.release()
+                self._stopped.update(dict.fromkeys(targets, f"{target} is held by another run"))
+                self._stopped[target] = str(held)
+                self._held_by_other = target
+                return
+            except _EXPECTED as failed:
+                log.info("%s", failed)
+
+    def part(self, changes: Sequence[PlannedChange]) -> tuple[ChangeResult, ...]:
+        """Execute some changes of the round that is under way; what became of each of them."""
+        for planned in changes:
+            result = self._results[planned.id] = self._one(planned)
+            if result.state == "failed":
+                self._mark_rolled_back()
+        return tuple(self._results[each.id] for each in changes)
+
+    def take_back(self, targets: Collection[SubjectId], why: str) -> tuple[ChangeResult, ...]:
+        """Roll back what the round did on `targets`; all results of the round so far."""
+        mine = [pair for pair in self._done if pair[1].machine.target in targets]
+        if mine:
+            self._stopped.update(dict.fromkeys(targets, why))
+            log.info("%s", self._roll_back(mine))
+            self._mark_rolled_back()
+        return tuple(self._results.values())
 
     def finish(self, detail: str = "done") -> None:
         """Write that the run ended by itself."""
@@ -95,13 +136,14 @@ class Applier:
             self._held[subject] = held
         return held
 
-    def _one(self, round_: int, planned: PlannedChange) -> ChangeResult:
+    def _one(self, planned: PlannedChange) -> ChangeResult:
         target = planned.change.target
         if target in self._stopped:
-            return self._result(planned, "skipped", self._stopped[target])
+            state = "failed" if target == self._held_by_other else "skipped"
+            return self._result(planned, state, self._stopped[target])
         try:
             operations = self._workshop.operations(planned.id, planned.change)
-            words = [self._run(round_, planned, each) for each in operations]
+            words = [self._run(planned, each) for each in operations]
         except _EXPECTED as failed:
             return self._failed(planned, failed)
         if not operations:
@@ -112,9 +154,9 @@ class Applier:
     def _result(planned: PlannedChange, state: str, detail: str) -> ChangeResult:
         return ChangeResult(id=planned.id, target=planned.change.target, state=state, detail=detail)
 
-    def _run(self, round_: int, planned: PlannedChange, operation: Operation) -> str:
+    def _run(self, planned: PlannedChange, operation: Operation) -> str:
         entry = execute(
-            operation, journal=self._journal, round_=round_, hook=self._hook, done=self._done
+            operation, journal=self._journal, round_=self._round, hook=self._hook, done=self._done
         )
         if isinstance(planned.change, IssueCertificate) and operation.outputs:
             self._workshop.outputs[planned.id] = operation.outputs
@@ -135,7 +177,11 @@ class Applier:
     def _roll_back(self, mine: Iterable[tuple[str, Operation]]) -> str:
         operations = list(mine)
         ids = {op_id for op_id, _ in operations}
-        entries = [each for each in unfinished(self._journal.folder) if each.op in ids]
+        entries = [
+            each
+            for each in unfinished(self._journal.folder)
+            if each.op in ids and each.round == self._round
+        ]
         words: list[str] = []
         try:
             for each in {op.machine.target: op.machine for _, op in operations}.values():
@@ -148,19 +194,18 @@ class Applier:
         self._done = [pair for pair in self._done if pair[0] not in ids]
         try:
             for op_id in sorted(ids):
-                self._journal.append(Entry(step="rolled_back", op=op_id))
+                self._journal.append(Entry(step="rolled_back", round=self._round, op=op_id))
         except RepairFailed as unwritable:
             words.append(str(unwritable))
         return "; ".join(("what this round had changed there was rolled back", *words))
 
-    def _mark_rolled_back(
-        self, changes: Iterable[PlannedChange], results: dict[str, ChangeResult]
-    ) -> None:
+    def _mark_rolled_back(self) -> None:
         kept = {op_id.partition("/")[0] for op_id, _ in self._done}
-        for planned in changes:
-            result = results.get(planned.id)
-            if result and result.state == "applied" and planned.id not in kept:
-                results[planned.id] = self._result(planned, "undone", "rolled back")
+        for change_id, result in self._results.items():
+            if result.state == "applied" and change_id not in kept:
+                self._results[change_id] = msgspec.structs.replace(
+                    result, state="undone", detail="rolled back"
+                )
 
 
 def execute(
@@ -204,7 +249,7 @@ def execute(
     except RepairRefused:
         if not after:  # nothing of it was done, so there is nothing to put back
             done.pop()
-            journal.append(Entry(step="rolled_back", op=operation.id, target=machine.target))
+            journal.append(msgspec.structs.replace(entry, step="rolled_back"))
         raise
     hook(f"acted {operation.id}")
     if isinstance(word, dict):

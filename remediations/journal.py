@@ -46,13 +46,16 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `before` is what stood there (its contents are in the backup), `intended` what the change
     writes, `after` what stood there when it was done; `dirs` are folders that it makes.
     `loose`: while the change is under way, anything may stand there. `final`: what it removes
-    is not kept. `effect` is what a change does beside files, and how that is undone.
+    is not kept. `only` are the places that an undo is limited to. `effect` is what a change
+    does beside files, and how that is undone.
     """
 
     step: str
     at: str = ""
     run: str = ""
+    site: str = ""
     undoes: str = ""
+    only: tuple[SubjectId, ...] = ()
     round: int = 0
     op: str = ""
     kind: str = ""
@@ -69,10 +72,14 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Journal:
-    """The journal in a run's folder, opened to be written; `clock` gives the time."""
+    """The journal in a run's folder, opened to be written; `clock` gives the time.
 
-    def __init__(self, folder: Path, clock: Callable[[], datetime]) -> None:
+    `site` is the site file of the run, '' where there is none.
+    """
+
+    def __init__(self, folder: Path, clock: Callable[[], datetime], *, site: str = "") -> None:
         self.folder = folder
+        self.site = site
         self.path = folder / "journal.jsonl"
         self._clock = clock
         try:
@@ -123,6 +130,15 @@ def read_journal(folder: Path) -> tuple[Entry, ...]:
         return tuple(msgspec.json.decode(line, type=Entry) for line in lines)
     except msgspec.DecodeError as bad:
         raise RepairFailed(CONTROLLER, f"{path} is damaged: {bad}") from bad
+
+
+def is_torn(folder: Path) -> bool:
+    """Whether the last line of the journal was cut off: its step was not begun."""
+    try:
+        content = (folder / "journal.jsonl").read_bytes()
+    except OSError:
+        return False
+    return bool(content) and not content.endswith(b"\n")
 
 
 def sync_folder(folder: Path) -> None:

@@ -7,7 +7,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from gapcheck.errors import RepairRefused
+from gapcheck.errors import LockHeld, RepairRefused
 from gapcheck.remediations.machines.base import Holder
 from gapcheck.state import State, private_folder
 
@@ -45,7 +45,7 @@ class FolderLocks:
         except BlockingIOError as held:
             os.close(fd)
             who = note.read_text() if note.is_file() else "another process"
-            raise RepairRefused(str(folder), f"{who} is repairing it") from held
+            raise LockHeld(str(folder), f"{who} is repairing it") from held
         except OSError as failed:
             os.close(fd)
             raise RepairRefused(str(folder), f"it cannot be locked: {failed.strerror}") from failed

@@ -19,7 +19,18 @@ from gapcheck.fixtures.facts import (
     ReleaseFacts,
     SiteFacts,
 )
-from gapcheck.model import CLUSTER, REGISTRY, RELEASE, SITE, Cause, Risk, Status, SubjectId, Verdict
+from gapcheck.model import (
+    CLUSTER,
+    REGISTRY,
+    RELEASE,
+    SITE,
+    Cause,
+    Risk,
+    Status,
+    SubjectId,
+    Verdict,
+    is_named,
+)
 from gapcheck.registry import Remedy
 from gapcheck.remediations.diff import file_diff
 from gapcheck.remediations.merge import Draft, merged
@@ -114,13 +125,9 @@ def _counts(verdict: Verdict, wanted: Wanted) -> bool:
     )
     if wanted.select and not named:
         return False
-    if wanted.targets and not any(_targets(each, verdict.subject) for each in wanted.targets):
+    if wanted.targets and not any(is_named(each, verdict.subject) for each in wanted.targets):
         return False
     return verdict.status is Status.FAIL or (verdict.status is Status.WARN and named)
-
-
-def _targets(pattern: str, subject: SubjectId) -> bool:
-    return fnmatchcase(subject, pattern) or fnmatchcase(subject.partition("/")[2], pattern)
 
 
 def _plan_verdict(

@@ -40,8 +40,13 @@ class PathChange:
 
 def unfinished(folder: Path) -> tuple[Entry, ...]:
     """The run's changes that still stand: one entry each, `after` () where it was under way."""
+    return still_standing(read_journal(folder))
+
+
+def still_standing(journal: Iterable[Entry]) -> tuple[Entry, ...]:
+    """What `journal` changed and did not itself roll back; see `unfinished`."""
     backed: dict[str, Entry] = {}
-    for entry in read_journal(folder):
+    for entry in journal:
         key = f"{entry.round}/{entry.op}"
         if entry.step == "backed_up":
             backed[key] = entry
@@ -54,7 +59,11 @@ def unfinished(folder: Path) -> tuple[Entry, ...]:
                 detail=entry.detail,
             )
         elif entry.step == "rolled_back":
-            backed = {k: e for k, e in backed.items() if e.op != entry.op}
+            backed = {
+                k: e
+                for k, e in backed.items()
+                if e.op != entry.op or entry.round not in (0, e.round)
+            }
     return tuple(backed.values())
 
 
@@ -113,6 +122,7 @@ def restore(entries: Sequence[Entry], *, machine: Machine, run: str, wait_s: flo
     """
     words: list[str] = []
     changes = path_changes(entries, machine)
+    machine.sweep([each.before.path for each in changes])
     for change in reversed(changes):
         words += restore_path(change, machine=machine, run=run)
     words += remove_folders(entries, machine)

@@ -6,15 +6,16 @@ that was cut off is simply asked for again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 from gapcheck.errors import RepairFailed, RepairRefused, TargetError, UsageError
-from gapcheck.model import SubjectId
+from gapcheck.model import SubjectId, is_named
 from gapcheck.record import ChangeResult
 from gapcheck.remediations.apply import UNIT_WAIT_S, execute, no_hook
-from gapcheck.remediations.journal import Entry, FileState, Journal, read_journal
+from gapcheck.remediations.foreign import Foreign, foreign
+from gapcheck.remediations.journal import Entry, FileState, Journal
 from gapcheck.remediations.machines.base import Holder, Machine, give_free
 from gapcheck.remediations.operation import Operation, Write
 from gapcheck.remediations.recovery import (
@@ -22,11 +23,12 @@ from gapcheck.remediations.recovery import (
     PathChange,
     path_changes,
     remove_folders,
-    unfinished,
 )
+from gapcheck.remediations.runs import Runs
 from gapcheck.state import State
 
 WAS_DOWN = "was not active before"
+GONE = "what was removed for good is not put back"
 _TREE_FILE = "files that the trust tool generates"
 
 
@@ -34,13 +36,14 @@ _TREE_FILE = "files that the trust tool generates"
 class UndoPlan:
     """What undoing `run` does: one line each, in the order in which it is done.
 
-    `kept` are lines about what stays as it is.
+    `kept` are lines about what stays as it is; `only` the places it is limited to, () = all.
     """
 
     run: str
     entries: tuple[Entry, ...]
     lines: tuple[str, ...]
     kept: tuple[str, ...]
+    only: tuple[SubjectId, ...] = ()
 
     @property
     def targets(self) -> tuple[SubjectId, ...]:
@@ -48,98 +51,81 @@ class UndoPlan:
         return tuple(dict.fromkeys(entry.target for entry in reversed(self.entries)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunSummary:
-    """One run as `gapcheck runs` lists it. `state` is done, cut off, undone or nothing changed."""
-
-    id: str
-    began: str
-    state: str
-    undoes: str
-    targets: tuple[SubjectId, ...]
-    changes: int
-
-
-def list_runs(state: State) -> tuple[RunSummary, ...]:
-    """Every run of this state folder, oldest first."""
-    return tuple(_summary(state, run_id) for run_id in state.runs())
-
-
-def _summary(state: State, run_id: str) -> RunSummary:
-    entries = read_journal(state.run_folder(run_id))
-    standing = unfinished(state.run_folder(run_id))
-    if not standing:
-        what = "nothing changed"
-    elif undone_by(state, run_id):
-        what = "undone"
-    else:
-        what = "done" if any(each.step == "end" for each in entries) else "cut off"
-    return RunSummary(
-        id=run_id,
-        began=entries[0].at if entries else "",
-        state=what,
-        undoes=_undoes(entries),
-        targets=tuple(dict.fromkeys(each.target for each in standing)),
-        changes=len(standing),
-    )
-
-
-def _undoes(entries: Iterable[Entry]) -> str:
-    return next((each.undoes for each in entries if each.step == "begin" and each.undoes), "")
-
-
-def undone_by(state: State, run_id: str) -> str:
-    """The finished run that undid `run_id` and was not itself undone; '' where there is none."""
-    for later in _later(state, run_id):
-        entries = read_journal(state.run_folder(later))
-        finished = any(each.step == "end" for each in entries)
-        if _undoes(entries) == run_id and finished and not undone_by(state, later):
-            return later
-    return ""
-
-
-def _later(state: State, run_id: str) -> tuple[str, ...]:
-    runs = state.runs()
-    return runs[runs.index(run_id) + 1 :] if run_id in runs else ()
-
-
-def plan_undo(run_id: str, state: State) -> UndoPlan:
+def plan_undo(
+    run_id: str, state: State, *, targets: Sequence[str] = (), force: bool = False
+) -> UndoPlan:
     """What undoing `run_id` would do; nothing is asked of a target.
 
-    Raises UsageError where there is no such run, nothing of it stands, or a later run built
-    on it and has to be undone first.
+    `targets` (globs) limit it to some places. Raises UsageError where there is no such run,
+    nothing of it stands, a later run built on it and has to be undone first, or (unless
+    `force`) others rely on what is to be undone.
     """
-    folder = state.known(run_id)
-    by = undone_by(state, run_id)
+    state.known(run_id)
+    runs = Runs(state)
+    by = runs.undone_by(run_id)
     if by:
         raise UsageError(f"run {run_id} was undone by run {by}")
-    entries = unfinished(folder)
-    if not entries:
+    standing = runs.standing(run_id)
+    if not standing:
         raise UsageError(f"run {run_id} changed nothing that still stands")
-    _refuse_where_built_on(state, run_id, entries)
+    entries = _chosen(standing, targets)
+    if len(entries) < len(standing) and not force:
+        _refuse_where_relied_on(run_id, standing, entries)
+    _refuse_where_built_on(runs, run_id, entries)
     changes = path_changes(entries, None)
     lines = [_line(each) for each in reversed(changes) if not each.final]
     lines += [_effect_line(each) for each in reversed(entries) if each.effect]
-    kept = [
-        f"{each.target} {each.before.path}: what was removed for good is not put back"
-        for each in changes
-        if each.final
-    ]
+    kept = [f"{each.target} {each.before.path}: {GONE}" for each in changes if each.final]
+    if runs.is_torn(run_id):
+        kept.append("the last line of the journal was cut off: the step it names was not begun")
     return UndoPlan(
         run=run_id,
         entries=entries,
         lines=tuple(dict.fromkeys(line for line in lines if line)),
         kept=tuple(kept),
+        only=tuple(dict.fromkeys(each.target for each in entries)) if targets else (),
     )
 
 
-def _refuse_where_built_on(state: State, run_id: str, entries: Sequence[Entry]) -> None:
+def _chosen(standing: Sequence[Entry], targets: Sequence[str]) -> tuple[Entry, ...]:
+    """The entries of the places that `targets` name; UsageError where one names none."""
+    known = dict.fromkeys(each.target for each in standing)
+    named: set[SubjectId] = set()
+    for pattern in targets:
+        found = {each for each in known if is_named(pattern, each)}
+        if not found:
+            raise UsageError(
+                f"--target {pattern}: the run changed nothing there that still stands",
+                f"it changed: {', '.join(known)}",
+            )
+        named |= found
+    return tuple(each for each in standing if not targets or each.target in named)
+
+
+_TRUST = ("WriteFile", "EditToml", "RefreshTrustStore", "IssueCertificate")
+
+
+def _refuse_where_relied_on(
+    run_id: str, standing: Sequence[Entry], entries: Sequence[Entry]
+) -> None:
+    """Refuse to take from clients what makes them trust a certificate that stays in service."""
+    stays = [e for e in standing if e.kind == "SwitchCertificate" and e not in entries]
+    taken = [e for e in entries if e.kind in _TRUST]
+    if stays and taken:
+        raise UsageError(
+            f"{stays[0].target} serves the certificate that run {run_id} issued, and "
+            f"{taken[0].target} trusts it by what would be undone",
+            "undo all of the run, or say --force",
+        )
+
+
+def _refuse_where_built_on(runs: Runs, run_id: str, entries: Sequence[Entry]) -> None:
     mine = {(each.target, each.before.path) for each in path_changes(entries, None)}
-    for later in reversed(_later(state, run_id)):
-        journal = read_journal(state.run_folder(later))
-        if _undoes(journal) == run_id or undone_by(state, later) or _is_undone_undo(state, journal):
+    for later in reversed(runs.later(run_id)):
+        undoes = runs.head(later).undoes
+        if undoes == run_id or _is_undone_undo(runs, undoes):
             continue
-        theirs = path_changes(unfinished(state.run_folder(later)), None)
+        theirs = path_changes(runs.standing(later), None)
         shared = [c.before.path for c in theirs if (c.target, c.before.path) in mine]
         if shared:
             raise UsageError(
@@ -148,10 +134,9 @@ def _refuse_where_built_on(state: State, run_id: str, entries: Sequence[Entry]) 
             )
 
 
-def _is_undone_undo(state: State, journal: Sequence[Entry]) -> bool:
+def _is_undone_undo(runs: Runs, undoes: str) -> bool:
     """Whether this run undid another run that therefore stands for nothing any more."""
-    undoes = _undoes(journal)
-    return bool(undoes) and undoes in state.runs() and bool(undone_by(state, undoes))
+    return bool(undoes) and undoes in runs.ids() and bool(runs.undone_by(undoes))
 
 
 def _line(change: PathChange) -> str:
@@ -181,24 +166,27 @@ def undo_run(  # noqa: PLR0913 - the parts of a run, all by name
     machines: Callable[[SubjectId], Machine],
     journal: Journal,
     holder: Holder,
-    force: bool = False,
+    accepted: Collection[Foreign] | None = None,
     hook: Callable[[str], None] = no_hook,
     wait_s: float = UNIT_WAIT_S,
 ) -> tuple[ChangeResult, ...]:
     """Put everything back; what became of each place.
 
     Raises RepairRefused, with nothing touched anywhere, where a place is held by another run
-    or something is not as the run left it (`force`: it is overwritten, and kept in this run's
-    backup). Where a place fails, the rest is not begun, and `undo` continues later.
+    or something is not as the run left it, and is not among `accepted`: what is, is
+    overwritten and kept in this run's backup. Where a place fails, the rest is not begun, and
+    `undo` continues later.
     """
     held: dict[SubjectId, Machine] = {}
-    journal.append(Entry(step="begin", run=journal.run, undoes=plan.run))
+    begin = Entry(step="begin", run=journal.run, site=journal.site, undoes=plan.run, only=plan.only)
+    journal.append(begin)
     try:
         for target in plan.targets:
             held[target] = machines(target)
             held[target].lock(holder)
         undo = _Undo(plan, journal, hook=hook, wait_s=wait_s)
-        changes = {target: undo.verified(machine, force=force) for target, machine in held.items()}
+        accept = frozenset(accepted or ())
+        changes = {target: undo.verified(machine, accept) for target, machine in held.items()}
         results = undo.places(held, changes)
     finally:
         give_free(held.values())
@@ -220,22 +208,19 @@ class _Undo:
         return tuple(each for each in self._plan.entries if each.target == target)
 
     def verified(
-        self, machine: Machine, *, force: bool
+        self, machine: Machine, accepted: Collection[Foreign]
     ) -> tuple[tuple[PathChange, FileState], ...]:
         """The changes of one place with what stands there now, if that is still ours."""
-        changes = path_changes(self._entries(machine.target), machine)
+        entries = self._entries(machine.target)
+        changes = path_changes(entries, machine)
         now = machine.states([each.before.path for each in changes])
         pairs = tuple(zip(changes, now, strict=True))
-        others = [_foreign(change, state) for change, state in pairs if not change.is_ours(state)]
-        left = {
-            entry.effect["object"]: entry for entry in _of_objects(self._entries(machine.target))
-        }
-        foreign = (machine.foreign_object(entry.effect) for entry in left.values())
-        others += [word for word in foreign if word]
-        if others and not force:
+        others = [each for each in foreign(entries, machine) if each not in accepted]
+        if others:
             raise RepairRefused(
                 str(machine.target),
-                f"changed by someone else after run {self._plan.run}: {'; '.join(others)}"
+                f"changed by someone else after run {self._plan.run}: "
+                f"{'; '.join(map(str, others))}"
                 " (--force overwrites it and keeps it in the backup of the undo)",
             )
         return pairs
@@ -264,8 +249,9 @@ class _Undo:
         self, machine: Machine, changes: Sequence[tuple[PathChange, FileState]]
     ) -> ChangeResult:
         target, entries = machine.target, self._entries(machine.target)
+        machine.sweep([change.before.path for change, _ in changes])
         words = [
-            f"{change.before.path}: what was removed for good is not put back"
+            f"{change.before.path}: {GONE}"
             for change, state in changes
             if change.final and not state.like(change.before)
         ]
@@ -330,25 +316,7 @@ def _as_before(restart: Callable[[], str], name: str) -> str:
         return f"{name} does not run, as before ({down.why})"
 
 
-def _of_objects(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """The entries whose objects have to be as they left them."""
-    for entry in entries:
-        if "object" in entry.effect and entry.step == "applied" and not entry.final:
-            yield entry
-
-
 def _operation(
     machine: Machine, effect: Mapping[str, str], act: Callable[[], str | dict[str, str]]
 ) -> Operation:
     return Operation(id="", kind="Undo", machine=machine, effect=effect, act=act)
-
-
-def _foreign(change: PathChange, now: FileState) -> str:
-    left = change.after[0] if change.after else change.before
-    return f"{change.before.path} (left as {_short(left)}, is now {_short(now)})"
-
-
-def _short(state: FileState) -> str:
-    if state.kind == "file":
-        return f"{state.sha256[:12]} mode {state.mode:04o}"
-    return f"link to {state.link}" if state.kind == "link" else state.kind

@@ -105,6 +105,14 @@ class Machine(Protocol):
         """As `put`, with the content taken from the run's backup there, by its SHA-256."""
         ...
 
+    def kept(self, run: str, sha256: str) -> bytes | None:
+        """A content in the run's backup there, None where it is not kept."""
+        ...
+
+    def sweep(self, paths: Sequence[str]) -> None:
+        """Remove what a run that was cut off left beside `paths` under a name of its own."""
+        ...
+
     def remove_folder(self, path: str) -> bool:
         """Remove a folder that is empty; whether it is gone."""
         ...

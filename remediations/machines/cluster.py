@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from gapcheck.errors import RepairFailed, RepairRefused, TargetError
+from gapcheck.errors import LockHeld, RepairFailed, RepairRefused, TargetError
 from gapcheck.fixtures.probes.kube import Kube, KubeError, open_cluster
 from gapcheck.model import CLUSTER
 from gapcheck.remediations.journal import FileState
@@ -89,7 +89,7 @@ class ClusterMachine:
         if seen and not _same_run(seen, holder):
             idle_s = _seconds_since(str(spec.get("renewTime") or ""))
             if idle_s < STALE_S:
-                raise RepairRefused(CLUSTER, f"{_who(seen)} is repairing it")
+                raise LockHeld(CLUSTER, f"{_who(seen)} is repairing it")
             word = f"lock taken over from {_who(seen)}, which has not renewed it for {idle_s:.0f} s"
         lease = self._lease(mine)
         lease["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"]
@@ -312,6 +312,14 @@ class ClusterMachine:
         """Refuse: a cluster has no files."""
         del run, expect, in_place
         raise self._no_files(wanted.path)
+
+    def kept(self, run: str, sha256: str) -> bytes | None:
+        """Nothing: a cluster has no files."""
+        del run, sha256
+        return None
+
+    def sweep(self, paths: Sequence[str]) -> None:
+        """Nothing: a cluster has no files."""
 
     def remove_folder(self, path: str) -> bool:
         """Nothing: a cluster has no files."""

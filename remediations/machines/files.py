@@ -6,6 +6,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator, Sequence
@@ -117,6 +118,20 @@ class FileMachine(WithoutObjects):
                 raise RepairRefused(str(self.target), f"the backup {kept} is damaged")
         return self.put(wanted, content, expect=expect, in_place=in_place)
 
+    def kept(self, run: str, sha256: str) -> bytes | None:
+        """A content in the run's backup."""
+        place = self._backup(run) / sha256
+        with self._refusing(place):
+            return place.read_bytes() if place.is_file() else None
+
+    def sweep(self, paths: Sequence[str]) -> None:
+        """Remove temporary files of a run that was cut off."""
+        for path in paths:
+            place = self.entry(path)
+            with self._refusing(path):
+                for left in _temporaries(place):
+                    left.unlink(missing_ok=True)
+
     def _backup(self, run: str) -> Path:
         return private_folder(self._state.new_run(run) / "backup")
 
@@ -129,6 +144,7 @@ class FileMachine(WithoutObjects):
             now = msgspec.structs.replace(self._state_of(place), path=wanted.path)
             if expect is not None and not now.like(expect):
                 raise RepairRefused(str(self.target), f"{wanted.path} was changed by someone else")
+        self.sweep((wanted.path,))
         try:
             self._make(place, now, wanted, content, in_place=in_place)
         except OSError as failed:
@@ -212,6 +228,14 @@ class FileMachine(WithoutObjects):
 
 def _temporary(place: Path) -> Path:
     return place.with_name(f".{place.name}.gapcheck-{secrets.token_hex(4)}")
+
+
+def _temporaries(place: Path) -> list[Path]:
+    """What `_temporary` may have named for `place`."""
+    name = re.compile(rf"\.{re.escape(place.name)}\.gapcheck-[0-9a-f]{{8}}")
+    if not place.parent.is_dir():
+        return []
+    return [each for each in place.parent.iterdir() if name.fullmatch(each.name)]
 
 
 def _write_new(place: Path, content: bytes, mode: int) -> None:

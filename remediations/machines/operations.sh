@@ -134,6 +134,28 @@ fill() {
     esac
 }
 
+# RUN SHA256: prints = and the content as base64, nothing where it is not kept
+kept() {
+    if [ -f "$state_dir/runs/$1/backup/$2" ]; then
+        printf '='
+        b64 <"$state_dir/runs/$1/backup/$2"
+    fi
+}
+
+# PATH...: what a program that was cut off left beside them
+sweep() {
+    for path do
+        for left in "${path%/*}/.${path##*/}".gapcheck-[0-9]* \
+            "${path%/*}"/.gapcheck-candidate-[0-9]*; do
+            number=${left##*-}
+            case ${number%.toml} in
+                *[!0-9]*) ;;
+                *) [ ! -f "$left" ] && [ ! -L "$left" ] || rm -f "$left" ;;
+            esac
+        done
+    done
+}
+
 overwrite() {
     cat "$1" >"$2" || fail "$2 could not be written to its end"
     settle "$2"
@@ -148,6 +170,7 @@ put() {
         refuse "$path was changed by someone else"
     fi
     touch_lock
+    sweep "$path"
     temporary=${path%/*}/.${path##*/}.gapcheck-$$
     trap 'rm -f "$temporary"' EXIT
     if [ "$kind" != absent ]; then

@@ -15,7 +15,7 @@ from importlib import resources
 
 import msgspec
 
-from gapcheck.errors import RepairFailed, RepairRefused
+from gapcheck.errors import LockHeld, RepairFailed, RepairRefused
 from gapcheck.fixtures.targets.base import Target
 from gapcheck.model import SubjectId
 from gapcheck.remediations.journal import FileState
@@ -62,10 +62,10 @@ class ShellMachine(WithoutObjects):
         if seen != mine and msgspec.json.decode(seen, type=Holder).run != holder.run:
             other = msgspec.json.decode(seen, type=Holder)
             if not _is_dead(other, idle_s):
-                raise RepairRefused(str(self.target), f"{other} is repairing it")
+                raise LockHeld(str(self.target), f"{other} is repairing it")
             seen, _ = self._lock("force", mine, seen)
             if seen != mine:
-                raise RepairRefused(str(self.target), "another run took the lock first")
+                raise LockHeld(str(self.target), "another run took the lock first")
             word = f"lock taken over from {other}, which has ended"
         self._held = seen
         return word
@@ -161,6 +161,16 @@ class ShellMachine(WithoutObjects):
             *_line(wanted).split(" "),
         )
         return _state(wanted.path, self._run("put", *words, content=content).strip())
+
+    def kept(self, run: str, sha256: str) -> bytes | None:
+        """A content in the backup there."""
+        out = self._run("kept", run, sha256)
+        return base64.b64decode(out[1:]) if out else None
+
+    def sweep(self, paths: Sequence[str]) -> None:
+        """Remove temporary files of a run that was cut off."""
+        if paths:
+            self._run("sweep", *paths)
 
     def remove_folder(self, path: str) -> bool:
         """Remove an empty folder."""

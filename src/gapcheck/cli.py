@@ -24,7 +24,7 @@ from gapcheck.commands.demo import demo
 from gapcheck.commands.export import export
 from gapcheck.commands.history import baseline, drift, history
 from gapcheck.commands.manual import manual
-from gapcheck.commands.repair import fix, plan, runs, undo
+from gapcheck.commands.repair import apply, fix, plan, runs, undo
 from gapcheck.commands.schedule import cronjob, systemd
 from gapcheck.errors import GapcheckError
 from gapcheck.exits import Exit, code_of
@@ -68,7 +68,7 @@ def cli(context: click.Context, *, verbose: int, quiet: bool, no_color: bool) ->
 
 
 for command in (
-    check, fix, plan, undo, runs, collect, explain, list_checks, init, export, demo, schema,
+    check, fix, plan, apply, undo, runs, collect, explain, list_checks, init, export, demo, schema,
     completion, manual, history, drift, baseline,
 ):  # fmt: skip
     cli.add_command(command)

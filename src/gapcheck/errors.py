@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+_MOST_SHOWN = 20
+
 
 class GapcheckError(Exception):
     """Root of every error gapcheck raises on purpose."""
@@ -49,6 +51,18 @@ class BundleError(UsageError):
 
     def __str__(self) -> str:
         return f"{self.path}: {self.why}"
+
+
+class PlanFileError(UsageError):
+    """A file is no plan of ours, is damaged, or is of a version this one does not read."""
+
+    def __init__(self, path: str, why: str, hint: str = "gapcheck plan -o FILE makes one") -> None:
+        super().__init__(why, hint)
+        self.args = (path, why, hint)
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"{self.path}: {super().__str__()}"
 
 
 class TargetError(GapcheckError):
@@ -121,6 +135,32 @@ class RepairRefused(GapcheckError):
 
     def __str__(self) -> str:
         return f"{self.target}: {self.why}; nothing was written there"
+
+
+class LockHeld(RepairRefused):
+    """Another run is repairing this place."""
+
+
+class PlanOutdated(RepairRefused):
+    """What a plan was based on is not so any more; `differences` say what, a line each: exit 7."""
+
+    def __init__(self, path: str, differences: tuple[str, ...], again: str) -> None:
+        super().__init__(path, "; ".join(differences))
+        self.args = (path, differences, again)
+        self.differences = differences
+        self.again = again
+
+    def __str__(self) -> str:
+        shown = [f"  {each}" for each in self.differences[:_MOST_SHOWN]]
+        if len(self.differences) > _MOST_SHOWN:
+            shown.append(f"  and {len(self.differences) - _MOST_SHOWN} more")
+        return "\n".join(
+            (
+                f"{self.target}: what it rests on has changed since; nothing was written",
+                *shown,
+                f"plan again with: {self.again}",
+            )
+        )
 
 
 class EditRefused(GapcheckError):

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from enum import IntEnum
 
-from gapcheck.errors import GapcheckError, RepairRefused, TargetError, UsageError
+from gapcheck.errors import GapcheckError, RepairFailed, RepairRefused, TargetError, UsageError
 from gapcheck.model import Gap, Status, Verdict
 
 
@@ -41,7 +41,7 @@ def code_of(error: GapcheckError) -> Exit:
     """The code that a run ends with when `error` ends it."""
     if isinstance(error, UsageError):
         return Exit.USAGE
-    if isinstance(error, RepairRefused):
+    if isinstance(error, RepairRefused | RepairFailed):
         return Exit.REPAIR
     return Exit.UNMEASURED if isinstance(error, TargetError) else Exit.INTERNAL
 

@@ -7,6 +7,7 @@ Values are msgspec structs: as frozen as dataclasses, several times cheaper to m
 from __future__ import annotations
 
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from typing import NewType
 
 import msgspec
@@ -30,6 +31,11 @@ def node_subject(name: str) -> SubjectId:
 def service_subject(host: str) -> SubjectId:
     """Subject of the HTTPS service `host` (host or host:port as the site file writes it)."""
     return SubjectId(f"service/{host}")
+
+
+def is_named(pattern: str, subject: SubjectId) -> bool:
+    """Whether `pattern` names `subject`: whole, by the name behind the slash, or as a glob."""
+    return fnmatchcase(subject, pattern) or fnmatchcase(subject.partition("/")[2], pattern)
 
 
 class Scope(StrEnum):

@@ -1,40 +1,42 @@
-"""Repair in rounds: judge, plan, ask, apply, measure again, until a round plans nothing."""
+"""Repair in rounds: judge, plan, ask, apply, measure again, until a round plans nothing.
+
+A plan that was made before is one round, made only while it still fits the site.
+"""
 
 from __future__ import annotations
 
 import logging
-import os
-import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from gapcheck.applying import asked_by, still_fitting
+from gapcheck.engine import Evaluation
 from gapcheck.errors import UsageError
 from gapcheck.exits import Exit
-from gapcheck.fixtures.gather import gather, gather_nodes, related
+from gapcheck.fixtures.gather import gather, related
 from gapcheck.fixtures.targets import open_target
-from gapcheck.model import REGISTRY, Cause, Risk, Status, SubjectId, Verdict, node_subject
+from gapcheck.model import REGISTRY, Cause, Risk, Status, SubjectId, is_named, node_subject
+from gapcheck.plan_file import Asked
 from gapcheck.record import ChangeResult, Round
 from gapcheck.remediations.apply import Applier
 from gapcheck.remediations.journal import Journal
-from gapcheck.remediations.machines.base import Holder, Machine
 from gapcheck.remediations.machines.opening import open_machines
 from gapcheck.remediations.plan import Plan
 from gapcheck.remediations.planner import Wanted, build_plan
-from gapcheck.remediations.undo import list_runs, plan_undo, undo_run
-from gapcheck.site import Site
-from gapcheck.site_file import LoadedSite
-from gapcheck.state import State, state_folder
-from gapcheck.suite import FixOptions, Prepared, clock, targets
+from gapcheck.remediations.rolling import Part, parts
+from gapcheck.suite import FixOptions, Given, Prepared, clock
+from gapcheck.undoing import holder_of, own_state, take_back
 
 log = logging.getLogger(__name__)
 
 MOST_ROUNDS = 8
 
 
-def first_plan(prepared: Prepared, options: FixOptions) -> Plan:
-    """What the first round would do; nothing is touched."""
-    return build_plan(prepared.evaluation, round=1, wanted=_wanted(prepared, options, ()))
+def first_plan(prepared: Prepared, options: FixOptions) -> tuple[Plan, Asked]:
+    """What the first round would do, and what that was asked for; nothing is touched."""
+    wanted = _wanted(prepared, options, ())
+    return build_plan(prepared.evaluation, round=1, wanted=wanted), asked_by(wanted)
 
 
 def repair(prepared: Prepared, options: FixOptions) -> None:
@@ -60,7 +62,7 @@ class _Run:
     def __init__(self, prepared: Prepared, options: FixOptions) -> None:
         self.prepared = prepared
         self.options = options
-        self.state = _state()
+        self.state = own_state()
         loaded = prepared.request.loaded
         assert loaded is not None
         self.loaded = loaded
@@ -73,6 +75,9 @@ class _Run:
         """Go on until a round plans nothing, is refused, or has not helped."""
         prepared = self.prepared
         prepared.before = tuple(prepared.evaluation.all())
+        if self.options.given is not None:
+            self._given(self.options.given)
+            return
         for number in range(1, MOST_ROUNDS + 1):
             plan = self._plan(number)
             if not plan.changes:
@@ -87,6 +92,23 @@ class _Run:
                 return
         prepared.repair = Exit.REPAIR
         prepared.notes = (*prepared.notes, f"not finished after {MOST_ROUNDS} rounds")
+
+    def _given(self, given: Given) -> None:
+        """Make exactly the changes of a plan that was made before; raises PlanOutdated."""
+        prepared = self.prepared
+        plan = still_fitting(given, prepared)
+        if not plan.changes:
+            self._ended(plan)
+            return
+        if not self.options.consent(plan):
+            prepared.notes = (*prepared.notes, "the plan was declined; nothing was done")
+            return
+        whole = self._round(plan)
+        if not whole:
+            prepared.repair = Exit.REPAIR
+        self._undo_where_worse()
+        if whole and self.applier is not None:
+            self.applier.finish()
 
     def close(self) -> None:
         """End the journal."""
@@ -111,27 +133,82 @@ class _Run:
     def _round(self, plan: Plan) -> bool:
         """Apply, measure and judge again; whether everything went as planned."""
         prepared = self.prepared
-        failing = _failing(prepared.evaluation.all())
+        before = statuses(prepared.evaluation)
         self._keep_plan(plan)
-        results = self._applier().apply(plan)
+        results = self._in_parts(plan)
         self.done |= {each.id for each in results if each.state in ("applied", "unchanged")}
         written = {each.target for each in results if each.state != "skipped"}
         self._measure_again(written)
         repaired: tuple[Cause, ...] = ()
         if any(each.state == "applied" for each in results):  # else another run did it
-            repaired = tuple(sorted(failing - _failing(prepared.evaluation.all())))
+            repaired = tuple(sorted(failing(before) - failing(statuses(prepared.evaluation))))
         done = Round(plan=plan, results=results, repaired=repaired)
         prepared.rounds = (*prepared.rounds, done)
         self.options.finished(done)
         return all(each.state in ("applied", "unchanged") for each in results)
 
+    def _in_parts(self, plan: Plan) -> tuple[ChangeResult, ...]:
+        """Apply the parts of a round one after another, until one of them goes wrong.
+
+        A batch of nodes that fails, or after which a check of one of its nodes fails that did
+        not, is rolled back; the rest is not begun.
+        """
+        applier = self._applier()
+        results: dict[str, ChangeResult] = {}
+        todo = parts(plan, self.options.pace)
+        applier.begin(plan)
+        try:
+            for number, part in enumerate(todo):
+                before = statuses(self.prepared.evaluation)
+                done = applier.part(part.changes)
+                results.update((each.id, each) for each in done)
+                rest = todo[number + 1 :]
+                why = self._went_wrong(part, done, before) if rest else ""
+                if why:
+                    if part.nodes:
+                        taken = applier.take_back(part.nodes, why)
+                        results.update((each.id, each) for each in taken)
+                    results.update(self._left(part, rest, why))
+                    break
+        finally:
+            applier.release()
+        return tuple(results[each.id] for each in plan.changes)
+
+    def _went_wrong(
+        self, part: Part, done: Iterable[ChangeResult], before: Mapping[Cause, Status]
+    ) -> str:
+        """What went wrong with a part, ''; its nodes are measured again."""
+        bad = dict.fromkeys(each.target for each in done if each.state == "failed")
+        if bad:
+            return f"{part.name} failed ({', '.join(bad)})"
+        if not part.nodes:
+            return ""
+        self._measure_again(part.nodes)
+        broken = regressed(before, statuses(self.prepared.evaluation), part.nodes)
+        return f"{part.name} broke {', '.join(map(str, broken))}" if broken else ""
+
+    def _left(self, part: Part, rest: Sequence[Part], why: str) -> dict[str, ChangeResult]:
+        """The results of what is not begun, and a note that names the nodes."""
+        nodes = list(dict.fromkeys(n for each in rest for n in each.nodes if n not in part.nodes))
+        left = f"not begun: {', '.join(nodes)}" if nodes else "what comes after it was not begun"
+        self.prepared.notes = (*self.prepared.notes, f"{why}; {left}")
+        return {
+            planned.id: ChangeResult(
+                id=planned.id, target=planned.change.target, state="skipped", detail=why
+            )
+            for each in rest
+            for planned in each.changes
+        }
+
     def _applier(self) -> Applier:
         if self.applier is None:
-            self.journal = Journal(self.state.new_run(self.prepared.run_id), clock)
+            folder = self.state.new_run(self.prepared.run_id)
+            site = str(self.loaded.path.absolute()) if self.loaded.path.name else ""
+            self.journal = Journal(folder, clock, site=site)
             self.applier = Applier(
                 machines=self.machines,
                 journal=self.journal,
-                holder=_holder(self.prepared.run_id),
+                holder=holder_of(self.prepared.run_id),
                 now=self.prepared.now,
             )
         return self.applier
@@ -156,73 +233,19 @@ class _Run:
     def _undo_where_worse(self) -> None:
         """Take everything back where more fails than before: exit 7."""
         prepared = self.prepared
-        worse = len(_failing(prepared.evaluation.all())) - len(_failing(prepared.before))
+        before = {each.cause: each.status for each in prepared.before}
+        now = failing(statuses(prepared.evaluation))
+        # What was blocked before was not seen to work: failing now, it is only in the open.
+        open_now = {each for each in now if before.get(each) is Status.BLOCKED}
+        worse = len(now - open_now) - len(failing(before))
         if worse <= 0 or self.journal is None:
             return
         prepared.repair = Exit.REPAIR
-        results = _undo(prepared.run_id, self.state, self.machines, force=False)
+        results = take_back(prepared.run_id, self.state, self.machines)
         said = "; ".join(f"{each.target} {each.state}" for each in results)
         note = f"{worse} more checks failed than before: the run was undone ({said})"
         prepared.notes = (*prepared.notes, note)
         self._measure_again({each.target for each in results})
-
-
-def undo(
-    run_id: str, loaded: LoadedSite, *, consent: Callable[[list[str]], bool], force: bool
-) -> int:
-    """Undo a run after showing what that does; the exit code."""
-    state = _state()
-    plan = plan_undo(run_id, state)
-    lines = [*plan.lines, *(f"{line} (final)" for line in plan.kept)]
-    if not consent(lines):
-        return Exit.INTERRUPTED
-    machines = open_machines(_with_nodes(loaded), base=loaded.base, state=state)
-    results = _undo(run_id, state, machines, force=force)
-    for each in results:
-        log.info("%s %s %s", each.target, each.state, each.detail)
-    failed = [each for each in results if each.state != "undone"]
-    for each in failed:
-        log.error("%s %s: %s", each.target, each.state, each.detail)
-    return Exit.REPAIR if failed else Exit.OK
-
-
-def _undo(
-    run_id: str,
-    state: State,
-    machines: Callable[[SubjectId], Machine],
-    *,
-    force: bool,
-) -> tuple[ChangeResult, ...]:
-    own = f"{clock():%Y%m%dT%H%M%SZ}-undo-{run_id[-6:]}"
-    journal = Journal(state.new_run(own), clock)
-    try:
-        return undo_run(
-            plan_undo(run_id, state),
-            machines=machines,
-            journal=journal,
-            holder=_holder(own),
-            force=force,
-        )
-    finally:
-        journal.close()
-
-
-def run_lines() -> list[str]:
-    """One line a run, oldest first."""
-    found = list_runs(_state())
-    return [
-        f"{each.id}  {each.state:<15} {each.changes:>3} changes  {', '.join(each.targets)}"
-        + (f"  undoes {each.undoes}" if each.undoes else "")
-        for each in found
-    ] or ["no run has changed anything"]
-
-
-def _with_nodes(loaded: LoadedSite) -> Site:
-    """The site with its nodes named, where they are discovered."""
-    site, gaps = gather_nodes(loaded)
-    for gap in gaps:
-        raise UsageError(f"the nodes are not known: {gap.reason}")
-    return site
 
 
 def _refuse_read_only(prepared: Prepared) -> None:
@@ -235,7 +258,7 @@ def _refuse_read_only(prepared: Prepared) -> None:
         hostspecs[REGISTRY] = (site.registry.target, False)
     for subject, (hostspec, sudo) in hostspecs.items():
         patterns = prepared.request.targets
-        if patterns and not any(targets(each, subject) for each in patterns):
+        if patterns and not any(is_named(each, subject) for each in patterns):
             continue
         if subject not in prepared.facts.by_subject:
             continue  # it was not reached, so nothing is planned there
@@ -257,14 +280,22 @@ def _wanted(prepared: Prepared, options: FixOptions, done: Iterable[str]) -> Wan
     )
 
 
-def _failing(verdicts: Iterable[Verdict]) -> frozenset[Cause]:
-    return frozenset(each.cause for each in verdicts if each.status is Status.FAIL)
+def statuses(evaluation: Evaluation) -> dict[Cause, Status]:
+    """What every check says of every subject."""
+    return {each.cause: each.status for each in evaluation.all()}
 
 
-def _holder(run_id: str) -> Holder:
-    since = clock().isoformat(timespec="seconds")
-    return Holder(run=run_id, pid=os.getpid(), host=socket.gethostname(), since=since)
+def failing(found: Mapping[Cause, Status]) -> frozenset[Cause]:
+    """Those that fail."""
+    return frozenset(cause for cause, status in found.items() if status is Status.FAIL)
 
 
-def _state() -> State:
-    return State(state_folder(os.environ, uid=os.geteuid()))
+def regressed(
+    before: Mapping[Cause, Status], now: Mapping[Cause, Status], subjects: Iterable[SubjectId]
+) -> tuple[Cause, ...]:
+    """Checks of `subjects` that were seen to work before and fail now."""
+    of = frozenset(subjects)
+    worked = (Status.PASS, Status.WARN)
+    return tuple(
+        sorted(each for each in failing(now) if each.subject in of and before.get(each) in worked)
+    )

@@ -21,14 +21,16 @@ from gapcheck.engine import Evaluation
 from gapcheck.errors import UsageError
 from gapcheck.exits import Exit, of_verdicts, worst
 from gapcheck.fixtures.facts import FactSet, SiteFacts
-from gapcheck.model import SITE, CheckId, RemedyInfo, Risk, Status, SubjectId, Verdict
+from gapcheck.model import SITE, CheckId, RemedyInfo, Risk, Status, SubjectId, Verdict, is_named
 from gapcheck.record import Description, Record, Round, RunInfo
 from gapcheck.registry import Check, catalogue
+from gapcheck.remediations.rolling import Pace
 from gapcheck.site import Site
 
 if TYPE_CHECKING:
     from gapcheck.fixtures.bundle import Judged
     from gapcheck.fixtures.gather import Progress
+    from gapcheck.plan_file import PlanFile
     from gapcheck.remediations.plan import Plan
     from gapcheck.site_file import LoadedSite
 
@@ -51,11 +53,25 @@ def always(plan: Plan) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """A plan that was made before, and where it lies; `again` is the command that plans anew."""
+
+    path: Path
+    file: PlanFile
+    again: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FixOptions:
-    """How far a repair may go. `consent` is shown each round's plan and says whether to do it."""
+    """How far a repair may go. `consent` is shown each round's plan and says whether to do it.
+
+    `pace` says how many nodes are changed together; with `given`, only that plan is made.
+    """
 
     max_risk: Risk | None = None
     with_roots: bool = False
+    pace: Pace = field(default_factory=Pace)
+    given: Given | None = None
     consent: Callable[[Plan], bool] = always
     finished: Callable[[Round], None] = lambda _: None
 
@@ -183,17 +199,12 @@ def wanted(check: Check, subject: SubjectId, request: Request) -> bool:
     """Whether `--select` and `--target` let this verdict through."""
     if request.select and not any(selects(each, check.id) for each in request.select):
         return False
-    return not request.targets or any(targets(each, subject) for each in request.targets)
+    return not request.targets or any(is_named(each, subject) for each in request.targets)
 
 
 def selects(pattern: str, check: CheckId) -> bool:
     """Whether `pattern` (an id, a family or topic in front of it, or a glob) names `check`."""
     return fnmatchcase(check, pattern) or check.startswith(f"{pattern}-")
-
-
-def targets(pattern: str, subject: SubjectId) -> bool:
-    """Whether `pattern` names `subject`, whole or by the name behind the slash, or as a glob."""
-    return fnmatchcase(subject, pattern) or fnmatchcase(subject.partition("/")[2], pattern)
 
 
 def check_patterns(patterns: Iterable[str]) -> None:
@@ -218,7 +229,7 @@ def check_selection(request: Request, site: Site) -> None:
     known = catalogue()
     subjects = {s for check in known.checks.values() for s in site.subjects(check.scope)}
     for pattern in request.targets:
-        if not any(targets(pattern, subject) for subject in subjects):
+        if not any(is_named(pattern, subject) for subject in subjects):
             shown = ", ".join(sorted(subjects)[:10])
             raise UsageError(f"--target {pattern}: no such subject", f"subjects: {shown}")
 

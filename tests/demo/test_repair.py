@@ -56,6 +56,10 @@ def snapshot(folder: Path) -> dict[str, tuple[Any, ...]]:
     return found
 
 
+def last_run(state: Path) -> str:
+    return run("gapcheck", "runs", state=state).stdout.splitlines()[-1].split()[0]
+
+
 def test_plan_shows_the_first_round_and_touches_nothing(site: Path, tmp_path: Path) -> None:
     before = snapshot(site.parent)
     shown = run("gapcheck", "plan", "--site", site, state=tmp_path / "state")
@@ -105,7 +109,7 @@ def test_undo_restores_every_byte_but_the_leaked_key(site: Path, tmp_path: Path)
     state = tmp_path / "state"
     before = snapshot(site.parent)
     assert run("gapcheck", "fix", "--site", site, state=state).returncode == 0
-    name = run("gapcheck", "runs", state=state).stdout.split()[0]
+    name = last_run(state)
     undone = run("gapcheck", "undo", name, "--site", site, state=state)
     assert undone.returncode == 0, undone.stderr
     after = snapshot(site.parent)
@@ -119,7 +123,7 @@ def test_undo_refuses_what_was_edited_since_and_forces_it_when_told(
 ) -> None:
     state = tmp_path / "state"
     assert run("gapcheck", "fix", "--site", site, state=state).returncode == 0
-    name = run("gapcheck", "runs", state=state).stdout.split()[0]
+    name = last_run(state)
     config = site.parent / "nodes/debian/etc/containerd/config.toml"
     config.write_text(config.read_text() + "# mine\n")
     edited = snapshot(site.parent)

@@ -36,7 +36,8 @@ from gapcheck.remediations.plan import (
     SwitchCertificate,
     WriteFile,
 )
-from gapcheck.remediations.undo import list_runs, plan_undo
+from gapcheck.remediations.runs import list_runs
+from gapcheck.remediations.undo import plan_undo
 
 HOSTS = b"127.0.0.1 localhost\n"
 CONFIG = b"version = 2\n"

@@ -10,7 +10,8 @@ from support.certs import authority
 from support.places import NODE, Places, places, plan_of, snapshot
 
 from gapcheck.remediations.plan import Literal, Plan, RefreshTrustStore, WriteFile
-from gapcheck.remediations.undo import list_runs, plan_undo
+from gapcheck.remediations.runs import list_runs
+from gapcheck.remediations.undo import plan_undo
 
 ANCHORS = "/usr/local/share/ca-certificates"
 

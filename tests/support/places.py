@@ -6,7 +6,7 @@ import datetime as dt
 import hashlib
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from gapcheck.fixtures.targets.root import RootTarget
 from gapcheck.model import SITE, SubjectId
 from gapcheck.record import ChangeResult
 from gapcheck.remediations.apply import apply_plan, no_hook
+from gapcheck.remediations.foreign import foreign
 from gapcheck.remediations.journal import Journal
 from gapcheck.remediations.lock import FolderLocks
 from gapcheck.remediations.machines.base import Holder, Machine
@@ -148,9 +149,17 @@ class Places:
         run: str = "run-1",
         by: str = "run-9",
         hook: Callable[[str], None] = no_hook,
-        **options: Any,
+        *,
+        targets: Sequence[str] = (),
+        force: bool = False,
     ) -> tuple[ChangeResult, ...]:
-        plan = plan_undo(run, self.state)
+        plan = plan_undo(run, self.state, targets=targets, force=force)
+        opener = self.opener()
+        accepted = [
+            each
+            for target in plan.targets
+            for each in foreign([e for e in plan.entries if e.target == target], opener(target))
+        ]
         journal = self.journal(by)
         try:
             return undo_run(
@@ -160,7 +169,7 @@ class Places:
                 holder=holder(by),
                 hook=hook,
                 wait_s=5,
-                **options,
+                accepted=accepted if force else (),
             )
         finally:
             journal.close()

@@ -18,7 +18,8 @@ from gapcheck.remediations.lock import FolderLocks
 from gapcheck.remediations.machines.base import Holder, Machine
 from gapcheck.remediations.machines.cluster import ClusterMachine
 from gapcheck.remediations.plan import PatchObject
-from gapcheck.remediations.undo import list_runs, plan_undo
+from gapcheck.remediations.runs import list_runs
+from gapcheck.remediations.undo import plan_undo
 from gapcheck.site import Cluster
 
 CERT = "/api/v1/namespaces/coder/secrets/local-registry-cert"

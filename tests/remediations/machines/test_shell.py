@@ -35,7 +35,7 @@ from gapcheck.remediations.plan import (
     SwitchCertificate,
     WriteFile,
 )
-from gapcheck.remediations.undo import list_runs
+from gapcheck.remediations.runs import list_runs
 
 
 class ShTarget:
