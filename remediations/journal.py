@@ -128,7 +128,7 @@ def read_journal(folder: Path) -> tuple[Entry, ...]:
     lines = content.split(b"\n")[:-1]
     try:
         return tuple(msgspec.json.decode(line, type=Entry) for line in lines)
-    except msgspec.DecodeError as bad:
+    except (msgspec.DecodeError, UnicodeDecodeError) as bad:
         raise RepairFailed(CONTROLLER, f"{path} is damaged: {bad}") from bad
 
 

@@ -129,7 +129,7 @@ class Runs:
         for path in sorted(self.state.run_folder(run_id).glob("plan-*.json")):
             try:
                 found.append(msgspec.json.decode(path.read_bytes(), type=Plan))
-            except (OSError, msgspec.DecodeError):
+            except (OSError, msgspec.DecodeError, UnicodeDecodeError):
                 continue
         return tuple(found)
 

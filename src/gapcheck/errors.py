@@ -163,6 +163,24 @@ class PlanOutdated(RepairRefused):
         )
 
 
+class EditedSince(RepairRefused):
+    """Someone edited what a run left; `lines` say what, and how it differs: exit 7."""
+
+    def __init__(self, run: str, lines: tuple[str, ...]) -> None:
+        super().__init__(run, "; ".join(lines))
+        self.args = (run, lines)
+        self.lines = lines
+
+    def __str__(self) -> str:
+        return "\n".join(
+            (
+                f"run {self.target}: someone changed what it left; nothing was written",
+                *(f"  {line}" for line in self.lines),
+                "--force puts back what stood before the run and keeps the above in its backup",
+            )
+        )
+
+
 class EditRefused(GapcheckError):
     """An edit does not apply to a file as it stands; nothing was changed."""
 

@@ -81,5 +81,5 @@ def with_plan(prepared: Prepared, record: Record) -> Record:
         return record
     from gapcheck.repair import first_plan
 
-    plan = first_plan(prepared, FixOptions())
+    plan, _ = first_plan(prepared, FixOptions())
     return msgspec.structs.replace(record, rounds=(Round(plan=plan),))

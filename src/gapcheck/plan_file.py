@@ -130,7 +130,7 @@ def read_plan_file(path: Path) -> PlanFile:
     content = _content(path)
     try:
         head = msgspec.json.decode(content, type=_Head)
-    except msgspec.DecodeError as bad:
+    except (msgspec.DecodeError, UnicodeDecodeError) as bad:
         raise PlanFileError(str(path), f"it is no plan, or was cut off: {bad}") from bad
     if not head.schema.startswith(_FAMILY):
         raise PlanFileError(
@@ -145,7 +145,7 @@ def read_plan_file(path: Path) -> PlanFile:
         )
     try:
         file = msgspec.json.decode(content, type=PlanFile)
-    except msgspec.DecodeError as bad:
+    except (msgspec.DecodeError, UnicodeDecodeError) as bad:
         raise PlanFileError(str(path), f"it is damaged: {bad}") from bad
     if file.digest != _digest(file) or any(e.id != e.change.id for e in file.plan.changes):
         raise PlanFileError(str(path), "it was damaged or edited since it was made")

@@ -103,12 +103,15 @@ class _Run:
         if not self.options.consent(plan):
             prepared.notes = (*prepared.notes, "the plan was declined; nothing was done")
             return
-        whole = self._round(plan)
-        if not whole:
+        if not self._round(plan):
             prepared.repair = Exit.REPAIR
         self._undo_where_worse()
-        if whole and self.applier is not None:
-            self.applier.finish()
+        if prepared.repair is Exit.OK:
+            more = self._plan(plan.round + 1).changes
+            if more:
+                note = f"{len(more)} more changes can be planned now: {given.again}"
+                prepared.notes = (*prepared.notes, note)
+            self._applier().finish()
 
     def close(self) -> None:
         """End the journal."""

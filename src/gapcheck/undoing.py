@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from gapcheck.errors import RepairRefused, UsageError
+from gapcheck.errors import EditedSince, UsageError
 from gapcheck.exits import Exit
 from gapcheck.fixtures.gather import gather_nodes
 from gapcheck.model import SubjectId
@@ -49,14 +49,14 @@ class UndoRequest:
 def undo(request: UndoRequest) -> int:
     """Undo a run after showing what that does, and what of others it would lose; the exit code.
 
-    Raises RepairRefused, with the difference, where someone edited after the run.
+    Raises EditedSince, with the difference, where someone edited after the run.
     """
     state = own_state()
     plan = plan_undo(request.run, state, targets=request.targets, force=request.force)
     machines = open_machines(_with_nodes(request.loaded), base=request.loaded.base, state=state)
     found = tuple(_edits(plan, state, machines))
     if found and not request.force:
-        raise RepairRefused(request.run, _refusal(found))
+        raise EditedSince(request.run, tuple(_edit_lines(found)))
     lines = [*plan.lines, *(f"{line} (final)" for line in plan.kept), *_lost(found)]
     if not request.consent(lines):
         return Exit.INTERRUPTED
@@ -88,12 +88,10 @@ def _edits(
             yield each, tuple(diff.splitlines())
 
 
-def _refusal(found: Sequence[tuple[Foreign, tuple[str, ...]]]) -> str:
-    lines = ["someone changed since what the run left:"]
+def _edit_lines(found: Sequence[tuple[Foreign, tuple[str, ...]]]) -> Iterator[str]:
     for each, diff in found:
-        lines += [f"  {each.target} {each}", *(f"    {line}" for line in diff)]
-    lines.append("--force puts back what stood before the run and loses this; it is kept in the")
-    return "\n".join((*lines, "backup of the undo"))
+        yield f"{each.target} {each}"
+        yield from (f"  {line}" for line in diff)
 
 
 def _lost(found: Sequence[tuple[Foreign, tuple[str, ...]]]) -> Iterator[str]:
@@ -105,7 +103,8 @@ def _lost(found: Sequence[tuple[Foreign, tuple[str, ...]]]) -> Iterator[str]:
 def _undo(
     plan: UndoPlan, state: State, machines: Opener, accepted: Sequence[Foreign], *, site: str
 ) -> tuple[ChangeResult, ...]:
-    own = f"{clock():%Y%m%dT%H%M%SZ}-undo-{plan.run[-6:]}-{secrets.token_hex(2)}"
+    short = plan.run.rpartition("-")[2]
+    own = f"{clock():%Y%m%dT%H%M%SZ}-undo-{short}-{secrets.token_hex(2)}"
     journal = Journal(state.new_run(own), clock, site=site)
     try:
         return undo_run(

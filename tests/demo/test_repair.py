@@ -8,14 +8,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from gapcheck.demo import guide
-from gapcheck.demo.registry import Served, running
+from support.guide_site import guide_site
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,15 +20,8 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Path]:
     """The site file of a fresh site as the guide leaves it."""
-    folder = tmp_path / "site"
-    folder.mkdir()
-    served = Served(
-        certificate=folder / "registry/certs/registry.crt",
-        key=folder / "registry/certs/registry.key",
-        store=guide.images(),
-    )
-    with running(served) as server:
-        yield guide.build(folder, server.port, now=datetime.now(UTC)).site_file
+    with guide_site(tmp_path) as file:
+        yield file
 
 
 def run(*words: object, state: Path) -> subprocess.CompletedProcess[str]:

@@ -214,15 +214,22 @@ def init(**given: Any) -> int:  # noqa: ANN401 - options as click hands them
 
 
 @click.command(epilog="\b\nExample:\n  gapcheck schema site > site.schema.json")
-@click.argument("what", type=click.Choice(["site", "report"]))
+@click.argument("what", type=click.Choice(["site", "report", "plan"]))
 def schema(what: str) -> int:
-    """Print the JSON Schema of the site file, for editors, or of the JSON report."""
+    """Print the JSON Schema of the site file, for editors, of the JSON report, or of a plan."""
     if what == "report":
         import json
 
         from gapcheck.reports import json_shape
 
         click.echo(json.dumps(json_shape.schema(), indent=2))
+        return Exit.OK
+    if what == "plan":
+        import msgspec
+
+        from gapcheck.plan_file import PlanFile
+
+        click.echo(msgspec.json.format(msgspec.json.encode(msgspec.json.schema(PlanFile))))
         return Exit.OK
     from gapcheck.site_schema import schema_json
 
