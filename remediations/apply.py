@@ -56,7 +56,7 @@ class Applier:
         self._stopped: dict[SubjectId, str] = {}
         self._done: list[tuple[str, Operation]] = []
         self._results: dict[str, ChangeResult] = {}
-        self._held_by_other: SubjectId | None = None
+        self._refusing: SubjectId | None = None
         self._round = 0
         self._workshop = Workshop(run=journal.run, machines=self._machine, now=now, wait_s=wait_s)
         self._journal.append(Entry(step="begin", run=journal.run, site=journal.site))
@@ -76,11 +76,12 @@ class Applier:
     def begin(self, plan: Plan) -> None:
         """Begin a round: hold every place that `plan` changes.
 
-        Where another run holds one of them, all of them are given free and nothing of the
-        round is done. A place that cannot be asked fails by itself, at its first change.
+        Where another run holds one of them, or the rights to hold it are missing, all of them
+        are given free and nothing of the round is done. A place that cannot be reached fails
+        by itself, at its first change.
         """
         self._round = plan.round
-        self._held_by_other = None
+        self._refusing = None
         self._stopped.clear()
         self._done.clear()
         self._results.clear()
@@ -91,11 +92,12 @@ class Applier:
         for target in targets:
             try:
                 self._machine(target)
-            except LockHeld as held:
+            except RepairRefused as refused:
                 self.release()
-                self._stopped.update(dict.fromkeys(targets, f"{target} is held by another run"))
-                self._stopped[target] = str(held)
-                self._held_by_other = target
+                why = "is held by another run" if isinstance(refused, LockHeld) else "refuses"
+                self._stopped.update(dict.fromkeys(targets, f"{target} {why}"))
+                self._stopped[target] = str(refused)
+                self._refusing = target
                 return
             except _EXPECTED as failed:
                 log.info("%s", failed)
@@ -139,7 +141,7 @@ class Applier:
     def _one(self, planned: PlannedChange) -> ChangeResult:
         target = planned.change.target
         if target in self._stopped:
-            state = "failed" if target == self._held_by_other else "skipped"
+            state = "failed" if target == self._refusing else "skipped"
             return self._result(planned, state, self._stopped[target])
         try:
             operations = self._workshop.operations(planned.id, planned.change)

@@ -32,10 +32,12 @@ def file_diff(change: FileChange, content: bytes | None, *, redacted: bool = Fal
 
 
 def unified(path: str, before: bytes | None, after: bytes | None) -> str:
-    """Unified diff of two contents; None = absent. Bytes that are no text are named by size."""
-    try:
-        old, new = ((content or b"").decode() for content in (before, after))
-    except UnicodeDecodeError:
+    """Unified diff of two contents; None = absent. Bytes that are no text are named by size.
+
+    Single bytes that are no UTF-8 are shown by their number.
+    """
+    old, new = ((each or b"").decode(errors="backslashreplace") for each in (before, after))
+    if any(each is not None and b"\0" in each for each in (before, after)):
         return f"(binary file {path}: {len(before or b'')} -> {len(after or b'')} bytes)\n"
     lines = difflib.unified_diff(
         _lines(old),

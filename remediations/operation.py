@@ -141,7 +141,7 @@ class Workshop:
                 writes=(Write(expect=looked.state, wanted=wanted, content=content),),
                 dirs=looked.missing_dirs if content is not None else (),
                 in_place=isinstance(change, EditBlock) and change.in_place,
-                final=isinstance(change, EditYaml) and change.final,
+                final=isinstance(change, EditYaml | WriteFile) and change.final,
             ),
         )
 

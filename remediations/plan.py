@@ -124,11 +124,15 @@ class EditBlock(FileChange, frozen=True, kw_only=True, tag="edit-block"):
 
 
 class WriteFile(FileChange, frozen=True, kw_only=True, tag="write-file"):
-    """Write a file that is wholly ours; its folder is made (0755) where absent."""
+    """Write a file that is wholly ours; its folder is made (0755) where absent.
+
+    `final`: it takes the place of one that leaks a private key, of which no copy is kept.
+    """
 
     content: Content
     mode: int = 0o644
     stage: Stage = Stage.TRUST
+    final: bool = False
 
 
 class RemoveFile(FileChange, frozen=True, kw_only=True, tag="remove-file"):

@@ -148,7 +148,9 @@ def _plan_verdict(
         except (CannotPlan, Unmeasured) as cannot:
             left.append(Unplanned(cause=verdict.cause, why=str(cannot)))
             continue
-        why = _refused(changes, wanted) if changes else "its remedy has nothing to change here"
+        why = "its remedy has nothing to change here"
+        if changes:
+            why = _refused(changes, wanted) or _dangling(changes, evaluation.facts)
         if why:
             left.append(Unplanned(cause=verdict.cause, why=why))
         else:
@@ -181,6 +183,34 @@ def _refused(changes: Sequence[Change], wanted: Wanted) -> str:
         if why:
             return f"{change.target} is read-only: {why}"
     return ""
+
+
+def _dangling(changes: Sequence[Change], facts: FactSet) -> str:
+    """Why a change would write through a link that leads nowhere, '' where none would."""
+    for change in changes:
+        if isinstance(change, RemoveFile) or not isinstance(change, FileChange):
+            continue
+        known = facts.by_subject.get(change.target)
+        if change.before_sha256 is None and isinstance(known, NodeFacts):
+            to = _dead_link(known, change.path)
+            if to is not None:
+                return (
+                    f"{change.path} is a link{to}, which leads nowhere, and nothing is written "
+                    "through such a link: remove it, or make what it points at"
+                )
+    return ""
+
+
+def _dead_link(node: NodeFacts, path: str) -> str | None:
+    """Where the link at `path` was to lead (" to X"), None where none stands there."""
+    folder, _, name = path.rpartition("/")
+    listed = node.dirs.get(folder)
+    if isinstance(node.files.get(path), Present) or not isinstance(listed, Present):
+        return None
+    for entry in listed.value:
+        if entry.name == name and entry.kind == "link":
+            return f" to {entry.link}" if entry.link else ""
+    return None
 
 
 def _without_orphans(drafts: list[Draft]) -> tuple[list[Draft], list[Unplanned]]:
@@ -262,7 +292,10 @@ def _note(change: AnyChange, facts: FactSet) -> str:
     if isinstance(change, RestartUnit) and isinstance(node, NodeFacts) and not node.running:
         return "takes effect at the next boot"
     if getattr(change, "final", False):
-        return "final: cannot be undone"
+        return (
+            "final: the private key in it counts as leaked; it is not kept and not put back. "
+            "Where it still signs or serves anything, issue another"
+        )
     if isinstance(change, IssueCertificate):
         names = ", ".join((*change.names, *change.addresses))
         return f"certificate for {names}, {change.days} days; keys are made when it is applied"

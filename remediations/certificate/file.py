@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from gapcheck.errors import CannotPlan
 from gapcheck.fixtures.facts import Absent, require
 from gapcheck.fixtures.pem_files import recover
@@ -32,10 +34,12 @@ def plan_plain_ca_file(finding: Finding, view: SiteView) -> Iterator[Change]:
         raise CannotPlan(
             f"the certificate at line {lines} of {path} is damaged: bring that file again"
         )
-    yield WriteFile(
+    written = WriteFile(
         target=SITE,
         path=path,
         before_sha256=file.sha256,
         content=Literal(found.pem),
         mode=file.mode,
     )
+    # A key in a file that clients are given counts as leaked: no backup may keep it.
+    yield msgspec.structs.replace(written, final=True) if file.has_private_key else written

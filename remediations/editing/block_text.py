@@ -16,7 +16,7 @@ def edit_block(change: EditBlock, content: bytes | None) -> bytes:
     Replacing a line that is not there raises EditRefused, unless its replacement is.
     """
     _one_line_each(change)
-    text = decode(change.path, content)
+    text = decode(change.path, content, any_bytes=True)
     newline = "\r\n" if not text.crlf and "\r\n" in text.body else "\n"
     lines = split_lines(text.body)
     begin, end = f"# BEGIN gapcheck {change.marker}", f"# END gapcheck {change.marker}"

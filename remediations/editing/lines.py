@@ -22,17 +22,19 @@ class Text:
         """`body` with this file's line endings and byte order mark."""
         if self.crlf:
             body = body.replace("\n", "\r\n")
-        return ((BOM if self.bom else "") + body).encode()
+        return ((BOM if self.bom else "") + body).encode(errors="surrogateescape")
 
 
-def decode(path: str, content: bytes | None) -> Text:
+def decode(path: str, content: bytes | None, *, any_bytes: bool = False) -> Text:
     """The text of `content`, '' for an absent file; raises EditRefused unless it is UTF-8.
+
+    With `any_bytes` bytes that are no UTF-8 (a comment in Latin-1) are carried through.
 
     Line endings are made plain only where every line ends in CR LF: a file that mixes them
     keeps each as it is.
     """
     try:
-        body = (content or b"").decode()
+        body = (content or b"").decode(errors="surrogateescape" if any_bytes else "strict")
     except UnicodeDecodeError as bad:
         raise EditRefused(path, f"it is not UTF-8 text (byte {bad.start})") from bad
     bom = body.startswith(BOM)

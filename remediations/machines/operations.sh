@@ -98,10 +98,15 @@ tree() {
     done
 }
 
+# Who this is, where it is not root, and what that asks for.
+whoami_not() {
+    [ "$(id -u)" = 0 ] || printf ' by %s, who is not root: sudo: true in the site file, with the right to use it' "$(id -un)"
+}
+
 private() {
     for folder do
-        [ -d "$folder" ] || mkdir -p "$folder" 2>/dev/null || refuse "$folder cannot be made"
-        chmod 700 "$folder" 2>/dev/null || refuse "$folder belongs to another user"
+        [ -d "$folder" ] || mkdir -p "$folder" 2>/dev/null || refuse "$folder cannot be made$(whoami_not)"
+        chmod 700 "$folder" 2>/dev/null || refuse "$folder belongs to another user$(whoami_not)"
     done
 }
 

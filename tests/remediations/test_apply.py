@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import sys
+import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,12 +15,14 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from hypothesis import given
+from hypothesis import strategies as st
 from support.certs import NOW
 from support.places import NODE, Places, holder, places, plan_of, sha, snapshot
 
 from gapcheck.errors import RepairFailed, RepairRefused, UsageError
 from gapcheck.model import REGISTRY, SITE
-from gapcheck.remediations.journal import Entry, Journal, read_journal
+from gapcheck.remediations.journal import Entry, Journal, is_torn, read_journal
 from gapcheck.remediations.lock import FolderLocks
 from gapcheck.remediations.plan import (
     EditBlock,
@@ -492,3 +495,33 @@ def test_a_damaged_journal_is_said_and_not_skipped(tmp_path: Path) -> None:
 
     with pytest.raises(RepairFailed, match="damaged"):
         read_journal(tmp_path)
+
+
+LINES = [{"step": "begin", "run": "r"}, {"step": "planned", "op": "a"}, {"step": "end"}]
+
+
+@given(st.integers(0, 200), st.binary(max_size=3))
+def test_a_journal_cut_at_any_byte_is_read_and_its_torn_line_is_said(at: int, tail: bytes) -> None:
+    whole = b"".join(json.dumps(each).encode() + b"\n" for each in LINES)
+    kept = whole[: min(at, len(whole))]
+    torn = tail.replace(b"\n", b"\0")
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "journal.jsonl").write_bytes(kept + torn)
+
+        found = read_journal(Path(folder))
+
+        steps = [str(each["step"]) for each in LINES]
+        assert [each.step for each in found] == steps[: kept.count(b"\n")]
+        assert is_torn(Path(folder)) == (bool(kept + torn) and not (kept + torn).endswith(b"\n"))
+
+
+def test_a_torn_journal_is_said_by_the_undo(tmp_path: Path) -> None:
+    here = places(tmp_path)
+    before = snapshot(here.root)
+    here.apply(plan_of(hosts()))
+    journal = here.state.run_folder("run-1") / "journal.jsonl"
+    journal.write_bytes(journal.read_bytes()[:-20])
+
+    assert "the last line of the journal was cut off" in plan_undo("run-1", here.state).kept[-1]
+    here.undo()
+    assert snapshot(here.root) == before

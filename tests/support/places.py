@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from support.certs import NOW
 
+from gapcheck.errors import RepairFailed, UsageError
 from gapcheck.fixtures.targets.base import Target
 from gapcheck.fixtures.targets.root import RootTarget
 from gapcheck.model import SITE, SubjectId
@@ -143,6 +144,13 @@ class Places:
             )
         finally:
             journal.close()
+
+    def apply_or_refuse(self, plan: Plan) -> tuple[ChangeResult, ...]:
+        """As `apply`; where the run itself cannot be begun or go on, one result says why."""
+        try:
+            return self.apply(plan)
+        except (RepairFailed, UsageError) as failed:
+            return (ChangeResult(id="", target=NODE, state="failed", detail=str(failed)),)
 
     def undo(
         self,
