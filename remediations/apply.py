@@ -91,7 +91,7 @@ class Applier:
             targets[SITE] = None  # the issuer's pair lies there
         for target in targets:
             try:
-                self._machine(target)
+                self._refuse_without_rights(target, plan)
             except RepairRefused as refused:
                 self.release()
                 why = "is held by another run" if isinstance(refused, LockHeld) else "refuses"
@@ -101,6 +101,17 @@ class Applier:
                 return
             except _EXPECTED as failed:
                 log.info("%s", failed)
+
+    def _refuse_without_rights(self, target: SubjectId, plan: Plan) -> None:
+        """Hold `target`, and refuse where a right is missing that the plan needs there."""
+        changes = [each.change for each in plan.changes if each.change.target == target]
+        missing = self._machine(target).missing_rights(changes)
+        if missing:
+            raise RepairRefused(
+                str(target),
+                f"the account lacks rights that this needs: {'; '.join(missing)} "
+                "(gapcheck export rbac --for fix prints them)",
+            )
 
     def part(self, changes: Sequence[PlannedChange]) -> tuple[ChangeResult, ...]:
         """Execute some changes of the round that is under way; what became of each of them."""

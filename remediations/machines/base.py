@@ -10,7 +10,7 @@ from typing import Protocol
 from gapcheck.errors import RepairFailed, RepairRefused, TargetError
 from gapcheck.model import SubjectId
 from gapcheck.remediations.journal import FileState
-from gapcheck.remediations.plan import PatchObject
+from gapcheck.remediations.plan import Change, PatchObject
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +67,10 @@ class Machine(Protocol):
 
     def unlock(self) -> None:
         """Give the place free; twice does nothing."""
+        ...
+
+    def missing_rights(self, changes: Sequence[Change]) -> tuple[str, ...]:
+        """The rights that `changes`, all of this place, need and this account lacks."""
         ...
 
     def look(self, path: str, *, follow: bool = True, read: bool = True) -> Looked:
@@ -154,6 +158,11 @@ class WithoutObjects:
     """The part of a machine that holds no cluster objects."""
 
     target: SubjectId
+
+    def missing_rights(self, changes: Sequence[Change]) -> tuple[str, ...]:
+        """Nothing that could be asked beforehand: its lock shows whether it can be written."""
+        del changes
+        return ()
 
     def patch_object(self, change: PatchObject, run: str) -> dict[str, str]:
         """Refuse: objects are patched in a cluster."""

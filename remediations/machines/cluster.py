@@ -22,7 +22,8 @@ from gapcheck.fixtures.probes.kube import Kube, KubeError, open_cluster
 from gapcheck.model import CLUSTER
 from gapcheck.remediations.journal import FileState
 from gapcheck.remediations.machines.base import Holder, Looked
-from gapcheck.remediations.plan import PatchObject
+from gapcheck.remediations.machines.cluster_rights import denied, rights_for
+from gapcheck.remediations.plan import Change, PatchObject
 from gapcheck.site import Cluster
 
 Json = dict[str, Any]
@@ -96,6 +97,12 @@ class ClusterMachine:
         self._write("PUT", self._lease_path(), lease)
         self._holder = mine
         return word
+
+    def missing_rights(self, changes: Sequence[Change]) -> tuple[str, ...]:
+        """What the account may not do of `changes`, as `kubectl auth can-i` names it."""
+        patches = [each for each in changes if isinstance(each, PatchObject)]
+        rights = (right for each in patches for right in rights_for(each, _PLURALS))
+        return tuple(denied(self._kube(), rights))
 
     def unlock(self) -> None:
         """Give the cluster free."""

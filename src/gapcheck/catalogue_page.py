@@ -80,7 +80,7 @@ def _remedies() -> Iterator[str]:
                 found.risk.value,
                 f"{_PLACES[check.scope]}: {touched or 'nothing else'}",
                 _restarts(reach, check.scope, found.risk) or "nothing",
-                f"{undo}; a key taken out of a secret stays out" if reach.final else undo,
+                f"{undo}; a leaked key that is taken out stays out" if reach.final else undo,
             )
             yield f"| {' | '.join(cells)} |"
 

@@ -24,7 +24,7 @@ _WITH_GENERATION = ("deployments", "statefulsets", "daemonsets", "cronjobs")
 class ObjectApi:
     """`objects` by path; `denied` are (verb, plural) that are forbidden.
 
-    `requests` are (verb, path) as they came.
+    `requests` are (verb, path) as they came; without `reviews` nobody is told beforehand.
     """
 
     kubeconfig: Path
@@ -32,6 +32,12 @@ class ObjectApi:
     denied: set[tuple[str, str]] = field(default_factory=set)
     count: int = 100
     requests: list[tuple[str, str]] = field(default_factory=list)
+    reviews: bool = True
+
+    def denies(self, verb: str, plural: str) -> bool:
+        """Whether the account may not do `verb`, as RBAC or as HTTP calls it."""
+        methods = {"create": "POST", "update": "PUT", "patch": "PATCH", "get": "GET"}
+        return (methods.get(verb, verb.upper()), plural) in self.denied
 
     def put(self, path: str, body: Json) -> Json:
         """Keep `body` at `path` as a new object."""
@@ -107,6 +113,11 @@ class _Handler(BaseHTTPRequestHandler):
         return (200, found) if found else (404, status(404))
 
     def _post(self, api: ObjectApi, path: str, body: Json) -> tuple[int, Json]:
+        if path.endswith("/selfsubjectaccessreviews"):
+            if not self.server.api.reviews:  # type: ignore[attr-defined] # set by object_api
+                return 404, status(404)
+            asked = body["spec"]["resourceAttributes"]
+            return 201, {"status": {"allowed": not api.denies(asked["verb"], asked["resource"])}}
         path = f"{path}/{body['metadata']['name']}"
         if path in api.objects:
             return 409, status(409, "already exists")

@@ -182,6 +182,7 @@ def test_a_failing_patch_puts_the_round_back(here: ClusterPlaces) -> None:
     before = objects(here)
     plan = plan_of(*whole(here))
     here.api.denied.add(("PATCH", "deployments"))
+    here.api.reviews = False
 
     results = here.apply(plan)
 
@@ -280,3 +281,18 @@ def test_an_object_of_another_kind_is_refused(here: ClusterPlaces) -> None:
     )  # fmt: skip
 
     assert "objects of kind Node are not patched" in here.apply(plan_of(odd))[0].detail
+
+
+def test_a_missing_right_is_named_before_the_first_change(here: ClusterPlaces) -> None:
+    here.api.denied = {("PATCH", "deployments")}
+    before = copy.deepcopy(here.api.objects)
+    annotation = {"spec": {"template": {"metadata": {"annotations": {"a": "b"}}}}}
+    plan = plan_of(patch(here, CERT, {"data": {"new": "eQ=="}}), patch(here, WORKLOAD, annotation))
+
+    results = here.apply(plan)
+
+    assert {each.state for each in results} == {"failed"}
+    assert "patch deployments.apps/coderd -n coder" in results[0].detail
+    assert "gapcheck export rbac --for fix" in results[0].detail
+    assert "nothing was written there" in results[0].detail
+    assert here.api.objects == before
