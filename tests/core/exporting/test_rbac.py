@@ -294,7 +294,11 @@ def test_fix_may_repair_and_undo_and_nothing_else(tmp_path: Path) -> None:
 
 def test_check_may_change_nothing(tmp_path: Path) -> None:
     granted = rules(rbac(site(), purpose="check"))
-    changing = [each for each in repairing(tmp_path) if each.verb not in ("get", "list")]
+    changing = [
+        each
+        for each in repairing(tmp_path)
+        if each.verb not in ("get", "list") and each.resource != "selfsubjectaccessreviews"
+    ]
     assert refused(granted, changing) == changing
 
 
