@@ -6,6 +6,7 @@ undone, and a new run starts from what really stands there.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
@@ -19,7 +20,7 @@ from gapcheck.remediations.journal import Entry, FileState, Journal
 from gapcheck.remediations.machines.base import Holder, Machine, give_free
 from gapcheck.remediations.operation import Operation, Workshop, Write
 from gapcheck.remediations.plan import IssueCertificate, Plan, PlannedChange
-from gapcheck.remediations.recovery import restore, unfinished
+from gapcheck.remediations.recovery import remove_folders, restore, unfinished
 
 log = logging.getLogger(__name__)
 
@@ -248,7 +249,8 @@ def execute(
     effect = dict(operation.effect)
     if operation.trees:
         effect["trees"] = ":".join(operation.trees)
-    journal.append(_with(entry, operation, before, effect))
+    begun = _with(entry, operation, before, effect)
+    journal.append(begun)
     done.append((operation.id, operation))
     hook(f"backed up {operation.id}")
     after: list[FileState] = []
@@ -261,6 +263,8 @@ def execute(
             word = operation.act()
     except RepairRefused:
         if not after:  # nothing of it was done, so there is nothing to put back
+            with contextlib.suppress(*_EXPECTED):
+                remove_folders((begun,), machine)
             done.pop()
             journal.append(msgspec.structs.replace(entry, step="rolled_back"))
         raise
