@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
-from support.killed import at_boundary, command, folder, killed_at
+from support.killed import folder, killed_command
 from support.places import snapshot
 from support.small_site import SmallSite, small_site
 
@@ -26,14 +25,9 @@ def broken(folder: Path) -> SmallSite:
     return site
 
 
-def fix(site: SmallSite) -> int:
-    return command(site.folder, "fix", "--site", "site.yaml", state=site.state)
-
-
-def ran(site: SmallSite, *words: str) -> None:
-    """A command that is not killed, in a process that has everything loaded already."""
-    work = partial(command, site.folder, *words, "--site", "site.yaml", state=site.state)
-    assert not killed_at(0, None, work)[0]
+def fix(site: SmallSite, *, kill_at: int) -> tuple[bool, int]:
+    words = ("fix", "--site", "site.yaml")
+    return killed_command(site.folder, kill_at, *words, state=site.state)
 
 
 def is_repaired(site: SmallSite) -> bool:
@@ -54,7 +48,7 @@ def boundaries(folder: Path) -> int:
     """How many there are: counted in a repair that nobody kills."""
     folder.mkdir()
     site = broken(folder)
-    was_killed, count = killed_at(0, at_boundary, partial(fix, site))
+    was_killed, count = fix(site, kill_at=0)
     assert not was_killed
     assert is_repaired(site)
     return count
@@ -68,12 +62,12 @@ def test_a_repair_killed_at_every_boundary_can_be_undone_and_done(folder: Path) 
         home.mkdir()
         site = broken(home)
         before = all_of(site)
-        assert killed_at(at, at_boundary, partial(fix, site)) == (True, at)
+        assert fix(site, kill_at=at) == (True, at)
         ((run, state),) = runs(site).items()
         if state != "nothing changed":
             assert state == "cut off", at
-            ran(site, "undo", run)
+            assert site.run("undo", run, "--site", "site.yaml").code == 0, at
             assert runs(site)[run] == "undone", at
         assert all_of(site) == before, at
-        ran(site, "fix")
-        assert is_repaired(site), at
+        again = site.run("fix", "--site", "site.yaml")
+        assert is_repaired(site), (at, again.err)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -23,12 +24,6 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     where = memory if os.access(memory, os.W_OK) else tmp_path
     with tempfile.TemporaryDirectory(dir=where, prefix="gapcheck-killed-") as made:
         yield Path(made)
-
-
-def at_boundary(frame: FrameType, event: str, arg: object) -> bool:
-    """Between two steps of a repair: the applier calls a hook there that does nothing."""
-    del arg
-    return event == "call" and frame.f_code.co_name == "no_hook"
 
 
 def at_system_call(frame: FrameType, event: str, arg: Any) -> bool:
@@ -86,13 +81,29 @@ def _as_child(at: int, watch: Watch | None, work: Callable[[], object], write: i
         os._exit(code)
 
 
-def command(folder: Path, *words: object, state: Path) -> int:
-    """Gapcheck's command line in this process, which is a child that ends with it."""
-    from gapcheck.cli import run
+_DRIVER = """
+import os, signal, sys
+seen = 0
+def watch(frame, event, arg):
+    global seen
+    if event == "call" and frame.f_code.co_name == "no_hook":
+        seen += 1
+        os.write(1, b".")
+        if seen == int(sys.argv[1]):
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.setprofile(watch)
+from gapcheck.cli import run
+sys.stdout = sys.stderr
+run(sys.argv[2:])
+"""
 
-    os.environ["GAPCHECK_STATE"] = str(state)
-    os.chdir(folder)
-    silent = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
-        os.dup2(silent, stream)
-    return run([str(each) for each in words])
+
+def killed_command(folder: Path, at: int, *words: object, state: Path) -> tuple[bool, int]:
+    """Whether a gapcheck process was killed at boundary `at` (0 = never), and how many it met."""
+    done = subprocess.run(
+        [sys.executable, "-c", _DRIVER, str(at), *map(str, words)],
+        cwd=folder, capture_output=True, check=False, stdin=subprocess.DEVNULL,
+        env={**os.environ, "GAPCHECK_STATE": str(state)}, timeout=120,
+    )  # fmt: skip
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr.decode()
+    return done.returncode != 0, len(done.stdout)
