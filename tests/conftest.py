@@ -12,7 +12,11 @@ _FOLDER = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep what full runs remember out of the user's own history."""
+    """Keep what full runs remember out of the user's own history.
+
+    Options for this run are not for the runs of pytest that tests start.
+    """
+    os.environ.pop("PYTEST_ADDOPTS", None)
     if "GAPCHECK_STATE" not in os.environ:
         config.stash[_FOLDER] = tempfile.TemporaryDirectory(prefix="gapcheck-test-state-")
         os.environ["GAPCHECK_STATE"] = config.stash[_FOLDER].name
