@@ -96,6 +96,7 @@ def patch_object(
     final: bool = False,
 ) -> PatchObject:
     """A merge patch of the live object that `fact` was read from."""
+    generation = fact.generation if isinstance(fact, Workload) else 0
     return PatchObject(
         target=CLUSTER,
         api_version=_VERSIONS[kind],
@@ -103,8 +104,9 @@ def patch_object(
         namespace=fact.namespace,
         name=fact.name,
         uid=fact.uid,
-        resource_version=fact.resource_version,
+        resource_version="" if generation else fact.resource_version,
         patch=patch,
+        generation=generation,
         rolls_out=rolls_out,
         final=final,
     )
@@ -144,5 +146,6 @@ def roll_out(
     for workload in workloads:
         if workload.kind in _ROLLED and not workload.file:
             metadata = (*workload.pod_path[:-1], "metadata", "annotations")
-            patch = nested((*metadata, loaded), f"{fingerprint}-{workload.resource_version}")
+            version = workload.generation or workload.resource_version
+            patch = nested((*metadata, loaded), f"{fingerprint}-{version}")
             yield patch_object(workload.kind, workload, patch, rolls_out=True)

@@ -189,6 +189,8 @@ class RestartContainer(Change, frozen=True, kw_only=True, tag="restart-container
 class PatchObject(Change, frozen=True, kw_only=True, tag="patch-object"):
     """Merge-patch a live object that is still the one that was measured.
 
+    That is told by its `generation` where it has one, else (0) by its `resource_version`, which
+    changes with every status, and a workload that crashes has a new one each second.
     `creates`: there was no such object; `patch` is the whole of it, and one that has come to
     be since is left alone.
     """
@@ -200,6 +202,7 @@ class PatchObject(Change, frozen=True, kw_only=True, tag="patch-object"):
     uid: str
     resource_version: str
     patch: Any
+    generation: int = 0
     rolls_out: bool = False
     final: bool = False
     creates: bool = False

@@ -33,6 +33,7 @@ LEASE = "gapcheck"
 STALE_S = 900
 _TIMEOUT_S = 30.0
 _WAIT_S = 120.0
+_TRIES = 5
 _NOT_FOUND, _CONFLICT, _FORBIDDEN = 404, 409, 403
 _MERGE = "application/merge-patch+json"
 _MANAGER = {"fieldManager": "gapcheck"}
@@ -149,20 +150,31 @@ class ClusterMachine:
         self._refuse_changed(name, found, change)
         if not change.final:
             self._back_up(name, change.namespace, run, found)
-        body = _with_version(change.patch, found)
-        done = self._write("PATCH", path, body, content_type=_MERGE)
-        self._ours[change.uid] = str(done["metadata"]["resourceVersion"])
+        done = self._patched(name, found, change)
+        self._ours[change.uid] = _told(change, done)
         word = f"{name} patched"
         if change.rolls_out:
             word = self._rolled_out(name, path)
         return {"was": "present", "left": _version(done), "word": word}
 
+    def _patched(self, name: str, found: Json, change: PatchObject) -> Json:
+        """Patch the object as `found`; a status written meanwhile is no change of it."""
+        path = _path(change.api_version, change.kind, change.namespace, change.name)
+        for _ in range(_TRIES if change.generation else 1):
+            body = _with_version(change.patch, found)
+            try:
+                return self._write("PATCH", path, body, content_type=_MERGE)
+            except _Conflict as conflict:
+                refused = conflict
+            found = self._get(path) or {"metadata": {"uid": ""}}
+            self._refuse_changed(name, found, change)
+        raise refused
+
     def _refuse_changed(self, name: str, found: Json, change: PatchObject) -> None:
         metadata = found["metadata"]
         if metadata["uid"] != change.uid:
             raise RepairRefused(CLUSTER, f"{name} was made anew since it was measured")
-        expected = self._ours.get(change.uid, change.resource_version)
-        if metadata["resourceVersion"] != expected:
+        if _told(change, found) != self._ours.get(change.uid, _measured(change)):
             raise RepairRefused(CLUSTER, f"{name} has changed since it was measured")
 
     def foreign_object(self, effect: Mapping[str, str]) -> str:
@@ -412,6 +424,18 @@ def _with_version(body: Mapping[str, Any], found: Json) -> Json:
     """`body`, to be written only while the object is at the version of `found`."""
     version = found["metadata"]["resourceVersion"]
     return {**body, "metadata": {**body.get("metadata", {}), "resourceVersion": version}}
+
+
+def _measured(change: PatchObject) -> str:
+    """The version that the change is for, in the words of `_told`."""
+    return f"generation {change.generation}" if change.generation else change.resource_version
+
+
+def _told(change: PatchObject, found: Json) -> str:
+    """The version of `found`, by what the change goes by."""
+    metadata = found["metadata"]
+    key = "generation" if change.generation else "resourceVersion"
+    return f"generation {metadata[key]}" if change.generation else str(metadata[key])
 
 
 def _version(found: Json) -> str:

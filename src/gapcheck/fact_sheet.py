@@ -27,6 +27,7 @@ _VOLATILE = frozenset({
     "type", "clock", "date", "seconds", "peer", "error", "error_first", "openssl_error",
     "alert_after", "pid", "started", "restarts", "restart_count", "available_bytes",
     "available_inodes", "headers", "body", "detail", "trouble", "uid", "resource_version",
+    "generation",
     "replicas", "locus", "document", "object_path", "pod_path", "blobs", "size_bytes",
     "unread_keys", "environment_unread", "system_roots_from", "running", "ready", "waits",
 })  # fmt: skip

@@ -125,7 +125,7 @@ def test_undo_puts_the_red_site_back(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
     assert gapcheck("demo", "--out", folder).returncode == 0
     listed = gapcheck("runs", state=folder / "state").stdout
-    run = listed.split()[0]
+    run = listed.splitlines()[-1].split()[0]
     undone = gapcheck("undo", run, "--site", folder / "site.yaml", state=folder / "state")
     assert undone.returncode == 0, undone.stderr
     assert "what was removed for good" in undone.stderr

@@ -26,6 +26,7 @@ ID = re.compile(r"\b(?:CERT|REG|NODE|RUN|SECRET|REL|DNS|SVC|SITE)-[A-Z]+-\d{3}\b
 ELSEWHERE = {
     "docs/install.md": "tests/package",
     "docs/exports.md": "tests/core/exporting",
+    "docs/schedules.md": "tests/core/exporting/test_schedules_page.py",
     "CONTRIBUTING.md": "tests/core/test_readme.py",
     "README.md": "tests/core/test_readme.py",
     "docs/tutorial.md": "tests/docs/test_commands.py",

@@ -222,7 +222,7 @@ def _machines() -> Iterator[ClusterFault]:
     other = "x509: certificate is valid for other.local"
     yield ClusterFault(
         id="C02", inject=_other_san, on=("registry",), roots=_root("CERT-SAN-001", "registry"),
-        breaks={"n1": other, "n2": other, "coderd": other, "timescale": other},
+        breaks={"n1": other, "n2": other, "coderd": other},
     )  # fmt: skip
     yield ClusterFault(
         id="D01", inject=_on("n2", f"sed -i '/{HOST}/d' /etc/hosts"), on=("n2",),

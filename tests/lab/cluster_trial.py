@@ -100,7 +100,9 @@ def _play(cluster: Cluster, fault: ClusterFault) -> None:
     fault.inject(cluster)
     restart_product(cluster.control)
     found = broken(cluster)
-    assert set(found) == set(fault.breaks), found
+    # The scheduler decides whether the product's new pod meets a node's fault.
+    by_chance = {"coderd"} if set(fault.on) & set(cluster.nodes) else set()
+    assert set(found) - by_chance == set(fault.breaks), found
     for consumer, words in fault.breaks.items():
         assert words in found[consumer], found
     faulty = objects(cluster), files(cluster)

@@ -212,7 +212,7 @@ def test_values_files_are_joined_as_helm_joins_them(tmp_path: Path) -> None:
     probed = probe_release(of, base=tmp_path, timeout_s=5)
     facts = with_facts(facts, "release", probed.blobs, record=Absent(), values=probed.facts.values)
     view: ReleaseView = View(SubjectId("release"), facts, of, now=NOW)
-    assert sorted(user_paths(view)) == ["coderd", "coderd.tag", "l[0]", "m.other.image", "s.image"]
+    assert sorted(user_paths(view)) == ["coderd.tag", "l[0]", "m.other.image", "s.image"]
     assert user_values(view) == {
         "l[0]": "r.local/c:1",
         "s.image": "r.local/s:1",
