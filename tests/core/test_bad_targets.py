@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from support import sshd
 from support.command import COMMAND, REPORT, WEIGH, Ended, check, gapcheck, good_root, write_site
-from support.healthy import healthy
+from support.healthy import healthy, with_facts
 from support.registry_server import (
     Files,
     make_files,
@@ -27,6 +27,7 @@ from support.registry_server import (
 )
 
 from gapcheck.fixtures.bundle import write_bundle
+from gapcheck.fixtures.facts import Unreadable
 
 NODE = "nodes:\n  - rootdir://./good\n"
 
@@ -234,6 +235,19 @@ def test_each_bad_manifest_is_a_gap_with_file_and_line(files: Files) -> None:
     assert done.status("SECRET-NS-001", "release") == "pass"
     assert done.status("REL-IMAGE-001", "release") == "error"
     assert done.status("REG-TLS-001", "registry") == "pass"
+
+
+@pytest.mark.parametrize(("unread", "code"), [(False, 0), (True, 6)])
+def test_plan_of_what_was_not_measured_is_not_green(
+    tmp_path: Path, unread: bool, code: int
+) -> None:
+    known, facts = healthy()
+    if unread:
+        facts = with_facts(facts, "node/debian", containerd_config=Unreadable("no answer"))
+    write_bundle(tmp_path / "site.tar.gz", known, facts)
+    done = gapcheck(tmp_path, "plan", "--bundle", "site.tar.gz")
+    assert done.code == code, done.out
+    assert "nothing to change" in done.out
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,10 @@
 Adding a fault is adding a row. `inject` gets the running lab. `breaks` names the consumers that
 then fail, with what they say: `n1` and `n2` are a canary pod there, `coderd` and `timescale` the
 product's own pods after their next start. `roots` are the verdicts that no other explains.
-`on` names the machines that are made anew afterwards.
-`explained` faults change nothing. `by_helm`: gapcheck leaves the last step, `helm upgrade`, to a
-person, and says with which files. `final` is the object and the key that a repair removes for
-good: undo does not put a leak back.
+`kind` is the registry that the lab was started with, `on` names the machines that are made anew
+afterwards. `explained` faults change nothing. `by_helm`: gapcheck leaves the last step,
+`helm upgrade`, to a person, and says with which files. `final` is the object and the key that a
+repair removes for good: undo does not put a leak back.
 """
 
 from __future__ import annotations
@@ -214,6 +214,15 @@ def _on(name: str, program: str) -> Callable[[Cluster], None]:
     return inject
 
 
+_SMALL = """systemctl stop docker-registry
+cp -a /var/lib/registry /root/kept
+mount -t tmpfs -o size=1g tmpfs /var/lib/registry
+cp -a /root/kept/. /var/lib/registry
+systemctl start docker-registry
+"""
+_FULL = f"{_SMALL}head -c 2G /dev/zero > /var/lib/registry/full 2>/dev/null || :\n"
+
+
 def _other_san(cluster: Cluster) -> None:
     cluster.registry.serve(cluster.leaf(san=("other.local",)))
 
@@ -224,6 +233,11 @@ def _machines() -> Iterator[ClusterFault]:
         id="C02", inject=_other_san, on=("registry",), roots=_root("CERT-SAN-001", "registry"),
         breaks={"n1": other, "n2": other, "coderd": other},
     )  # fmt: skip
+    for name, program in (("R14", _FULL), ("R16", _SMALL)):
+        yield ClusterFault(
+            id=name, inject=_on("registry", program), on=("registry",), explained=True,
+            roots=_root("REG-SPACE-001", "registry"),
+        )  # fmt: skip
     yield ClusterFault(
         id="D01", inject=_on("n2", f"sed -i '/{HOST}/d' /etc/hosts"), on=("n2",),
         roots=_root("DNS-NODE-001", "node/n2"), breaks={"n2": f"lookup {HOST}"},
@@ -238,6 +252,14 @@ def _machines() -> Iterator[ClusterFault]:
     )  # fmt: skip
 
 
+def _containers() -> Iterator[ClusterFault]:
+    yield ClusterFault(
+        id="R02", kind="docker", roots=_root("REG-RUN-001", "registry"),
+        inject=_on("registry", "docker update --restart=no registry"),
+    )  # fmt: skip
+
+
+IN_DOCKER = tuple(_containers())
 FAULTS = (*_secrets(), *_names(), *_releases(), *_machines())
 
 

@@ -24,6 +24,10 @@ _REVISION = "deployment.kubernetes.io/revision"
 _NOT_OURS = "app.kubernetes.io/managed-by!=gapcheck"
 _UPGRADE = re.compile(r"run: helm (upgrade .+?)(?: \(|$)", re.MULTILINE)
 _DELETE = re.compile(r"make it anew: kubectl (-n coder delete pod [a-z0-9-]+)")
+# Asked only of a daemon that runs: its socket would start it.
+_CONTAINER = """systemctl is-active -q docker 2>/dev/null || exit 0
+docker inspect --format '{{.Id}} {{.HostConfig.RestartPolicy.Name}}' registry 2>/dev/null || :
+"""
 _KINDS = "configmaps,secrets,deployments,statefulsets"
 
 
@@ -52,7 +56,7 @@ def files(cluster: Cluster) -> dict[str, str]:
     }
     machines = cluster.machines
     with ThreadPoolExecutor() as pool:
-        looks = pool.map(lambda each: each.run(trial.LOOK).stdout, machines.values())
+        looks = pool.map(lambda each: each.run(trial.LOOK + _CONTAINER).stdout, machines.values())
     return found | dict(zip(machines, looks, strict=True))
 
 

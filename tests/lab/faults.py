@@ -135,8 +135,18 @@ def _certificates() -> Iterator[Fault]:
     )  # fmt: skip
 
 
+def _leaf_in_store(world: World) -> None:
+    leaf = world.registry.run("cat /certs/registry.crt").stdout
+    world.nodes["n1"].run(
+        f"cat > {_ANCHOR} <<'EOT'\n{leaf}EOT\nupdate-ca-certificates 2>/dev/null\n"
+        f"rm -rf {CERTS_D}\n{_RESTART}"
+    )
+
+
 def _trust() -> Iterator[Fault]:
     gone = f"rm -rf {CERTS_D}\n"
+    # Go takes a leaf for a root; Python and OpenSSL do not: a warning.
+    yield Fault(id="C25", on="n1", inject=_leaf_in_store)
     for node in BOTH:
         trust = root("NODE-TRUST-001", f"node/{node}")
         misplaced = root("NODE-TRUST-002", f"node/{node}")
@@ -222,6 +232,16 @@ def _runtime() -> Iterator[Fault]:
         id="K05", on="n2", what="hosts file", roots=root("RUN-TLS-001", "node/n2"),
         inject=f"printf '  skip_verify = true\\n' >> {_HOSTS}",
     )  # fmt: skip
+    # Pulls work: the table, though dropped, has 2.x pull by itself, and read the folder it knows.
+    yield Fault(
+        id="K04", on="n2", roots=root("RUN-CONF-002", "node/n2"),
+        inject=f"sed -i '/config_path/d; /registry\\]/d' {CONFIG}\n" + _GUIDE + _RESTART,
+    )  # fmt: skip
+    yield Fault(
+        id="K07", on="n1", breaks=("n1",), roots=root("RUN-CONF-002", "node/n1"),
+        inject=f"sed -i '/config_path/d; /registry\\]/d' {CONFIG}\n"
+        + _GUIDE.replace(NETLOC, "") + _RESTART,
+    )  # fmt: skip
     yield Fault(
         id="K09", on="n1", breaks=("n1",), roots=root("RUN-HOSTS-001", "node/n1"),
         inject=f"{_PEM_NAME}printf 'ca = \"ca.pem\"\\n' > {_HOSTS}",
@@ -248,6 +268,8 @@ def _runtime() -> Iterator[Fault]:
 
 
 def _names() -> Iterator[Fault]:
+    # An address without a name, as an unset variable leaves it: a warning.
+    yield Fault(id="H09", on="n1", inject="echo '127.0.0.1 ' >> /etc/hosts")
     for node in BOTH:
         here = f"node/{node}"
         # A daemon that keeps a connection open does not look the name up again.

@@ -6,6 +6,7 @@ In the end the guide itself, on fresh nodes: one file, because two clusters have
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from support.needs import absent
@@ -13,7 +14,7 @@ from support.needs import absent
 from lab import cluster as clusters
 from lab import cluster_trial, guide, programs, trial
 from lab.cluster import Cluster
-from lab.cluster_faults import FAULTS, ClusterFault, on_different_layers
+from lab.cluster_faults import FAULTS, IN_DOCKER, ClusterFault, on_different_layers
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
@@ -60,14 +61,35 @@ def test_three_faults_at_once_are_repaired_together(cluster: Cluster, seed: int)
     cluster_trial.together(cluster, on_different_layers(seed))
 
 
-@pytest.fixture
-def with_docker(cluster: Cluster) -> Iterator[Cluster]:
-    """Another cluster in place of the first: its registry is a container of the guide's kind."""
+@contextmanager
+def another(cluster: Cluster, kind: str) -> Iterator[Cluster]:
+    """A cluster with another registry in place of the first."""
     clusters.sweep(cluster.folder)
     try:
-        yield clusters.up(cluster.folder, "docker")
+        yield clusters.up(cluster.folder, kind)
     finally:
         clusters.sweep(cluster.folder)
+
+
+def test_newer_registry_works_and_is_green(cluster: Cluster) -> None:
+    with another(cluster, "v3") as newer:
+        assert cluster_trial.broken(newer) == {}
+        told = trial.gapcheck(newer, "check")
+        assert told.code == 0, told.text
+
+
+@pytest.fixture(scope="module")
+def with_docker(cluster: Cluster) -> Iterator[Cluster]:
+    """Its registry is a container of the guide's kind."""
+    with another(cluster, "docker") as running:
+        yield running
+
+
+@pytest.mark.parametrize("fault", IN_DOCKER, ids=lambda fault: fault.name)
+def test_fault_of_the_container_is_found_repaired_and_undone(
+    with_docker: Cluster, fault: ClusterFault
+) -> None:
+    cluster_trial.play(with_docker, fault)
 
 
 def test_guide_leaves_a_site_that_is_repaired_to_a_running_product(

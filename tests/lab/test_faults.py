@@ -12,7 +12,7 @@ from gapcheck.errors import RepairRefused
 from gapcheck.fixtures.targets import open_target
 from gapcheck.model import SubjectId
 from gapcheck.remediations.machines.shell import ShellMachine
-from lab import programs, trial, world
+from lab import chance, programs, trial, world
 from lab.faults import FAULTS, Fault
 from lab.world import World
 
@@ -22,6 +22,11 @@ CONFIG = "/etc/containerd/config.toml"
 TWICE = (
     b'version = 2\n[plugins."io.containerd.grpc.v1.cri"]\n[plugins."io.containerd.grpc.v1.cri"]\n'
 )
+
+# What is a failure although every pull works.
+RISKS = {"CERT-CA-001"}
+# What Go takes and OpenSSL does not; the finding says so.
+ONLY_OPENSSL = {"wildcard": {"CERT-SAN-001"}}
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +89,19 @@ def test_containerd_is_asked_before_its_configuration_is_replaced(lab: World, na
     assert node.run(f"cat {CONFIG}; ls -A /etc/containerd").stdout == (
         good + "".join(f"{each}\n" for each in ("certs.d", "config.toml"))
     )
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_site_is_judged_as_its_pulls_go(lab: World, seed: int) -> None:
+    lab.heal()
+    drawn = chance.draw(seed)
+    chance.put(lab, drawn)
+    pulled = trial.pulls(lab)
+
+    told = trial.gapcheck(lab, "check")
+    failed = {(each["check"], each["subject"]) for each in trial.failing(told)}
+    for name, error in pulled.items():
+        says = {check for check, subject in failed if subject in (f"node/{name}", "registry")}
+        assert bool(says - RISKS - ONLY_OPENSSL.get(drawn.served, set())) == bool(error), (
+            f"{drawn}\n{name}: {error}\n{told.text}"
+        )

@@ -65,6 +65,11 @@ def gapcheck(world: Lab, *words: str) -> Told:
     return Told(done.returncode, found, done.stdout + done.stderr)
 
 
+def failing(told: Told) -> list[Any]:
+    """The verdicts that fail, explained by others or not."""
+    return [each for each in told.report["verdicts"] if each["status"] == "fail"]
+
+
 def undo_last(world: Lab) -> str:
     """Undo the newest run; what was said."""
     environment = {**os.environ, "GAPCHECK_STATE": str(world.folder / "state")}

@@ -22,7 +22,7 @@ from gapcheck.commands.options import (
     target_option,
 )
 from gapcheck.errors import UsageError
-from gapcheck.exits import Exit
+from gapcheck.exits import Exit, of_verdicts, worst
 
 if TYPE_CHECKING:
     from gapcheck.record import ChangeResult, Round
@@ -190,14 +190,15 @@ def apply(obj: dict[str, Any], /, **given: Any) -> int:  # noqa: ANN401 - option
 def plan(obj: dict[str, Any], /, **given: Any) -> int:  # noqa: ANN401 - options as click hands them
     """Show what the first round of a repair would change; nothing is touched.
 
-    Later rounds may follow: what only shows once the first is done is planned then.
+    Later rounds may follow: what only shows once the first is done is planned then. What was
+    not measured cannot be planned for: where nothing fails, that is exit 6.
     """  # fmt: skip
     from gapcheck.model import Risk
     from gapcheck.plan_file import make_plan_file, write_plan_file
     from gapcheck.repair import first_plan
     from gapcheck.reports.plan import write_plan
     from gapcheck.reports.writers import check_output
-    from gapcheck.suite import FixOptions, Request, prepare
+    from gapcheck.suite import FixOptions, Request, judge, prepare
 
     bundle = given["bundle"]
     loaded = load(given["site_path"]) if given["site_path"] or not bundle else None
@@ -226,7 +227,8 @@ def plan(obj: dict[str, Any], /, **given: Any) -> int:  # noqa: ANN401 - options
         click.echo(f"{output}: {len(found.changes)} changes; do them with: {do}", err=True)
     elif found.changes:
         click.echo("more may follow once these are done; gapcheck fix does them", err=True)
-    return Exit.FAILED if found.changes or found.unplanned else Exit.OK
+    planned = Exit.FAILED if found.changes or found.unplanned else Exit.OK
+    return worst([planned, of_verdicts(judge(prepared), prepared.facts.gaps)])
 
 
 @click.command(
