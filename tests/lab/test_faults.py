@@ -91,7 +91,7 @@ def test_containerd_is_asked_before_its_configuration_is_replaced(lab: World, na
     )
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(20))
 def test_random_site_is_judged_as_its_pulls_go(lab: World, seed: int) -> None:
     lab.heal()
     drawn = chance.draw(seed)
@@ -102,6 +102,5 @@ def test_random_site_is_judged_as_its_pulls_go(lab: World, seed: int) -> None:
     failed = {(each["check"], each["subject"]) for each in trial.failing(told)}
     for name, error in pulled.items():
         says = {check for check, subject in failed if subject in (f"node/{name}", "registry")}
-        assert bool(says - RISKS - ONLY_OPENSSL.get(drawn.served, set())) == bool(error), (
-            f"{drawn}\n{name}: {error}\n{told.text}"
-        )
+        says -= RISKS | ONLY_OPENSSL.get(drawn.served, set())
+        assert bool(says) == bool(error), f"{drawn}\n{name}: {error}\n{told.text}"
