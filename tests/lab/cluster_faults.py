@@ -22,6 +22,7 @@ from support.certs import authority
 from lab import product
 from lab.cluster import Cluster
 from lab.images import VERSION
+from lab.network import ADDRESSES
 from lab.pki import yesterday
 from lab.product import COREFILE, NAMESPACE, SECRET
 from lab.registries import HOST
@@ -152,6 +153,10 @@ def _names() -> Iterator[ClusterFault]:
         breaks={"coderd": "10.97.0.99"},
     )  # fmt: skip
     yield ClusterFault(
+        id="D16", inject=_alias_in_container, roots=_root("DNS-POD-001", "dns"),
+        breaks={"coderd": f"lookup {HOST}"},
+    )  # fmt: skip
+    yield ClusterFault(
         id="D17", inject=_stale_image, roots=_root("DNS-CORE-003", "dns"), explained=True,
         breaks={"coderd": f"lookup {HOST}"},
     )  # fmt: skip
@@ -159,6 +164,23 @@ def _names() -> Iterator[ClusterFault]:
         id="D15", inject=_corefile(_HOSTS, _HOSTS.replace("fallthrough", "falthrough")),
         roots=_root("DNS-CORE-001", "dns"),
     )  # fmt: skip
+
+
+def _alias_in_container(cluster: Cluster) -> None:
+    """The guide's alias, put among the container's fields: the API server drops it, and says so."""
+    _corefile(_HOSTS, "")(cluster)
+    alias = {"ip": ADDRESSES["registry"], "hostnames": [HOST]}
+    container = {"name": "coderd", "hostAliases": [alias]}
+    patch = json.dumps({"spec": {"template": {"spec": {"containers": [container]}}}})
+    cluster.control.kubectl("patch", "deployment/coderd", "-n", NAMESPACE, "-p", patch)
+
+
+def _created_again(cluster: Cluster) -> None:
+    """The CA has changed, and the guide's command is run again: the secret stays as it was."""
+    _old_ca(cluster)
+    words = ("create", "secret", "generic", SECRET, "-n", NAMESPACE)
+    given = f"--from-file=registry.crt={cluster.site_file.parent}/ca.crt"
+    cluster.control.kubectl(*words, given, check=False)
 
 
 def _upgrade(*words: str) -> Callable[[Cluster], None]:
@@ -179,6 +201,10 @@ def _stale_image(cluster: Cluster) -> None:
 
 
 def _releases() -> Iterator[ClusterFault]:
+    yield ClusterFault(
+        id="H08", inject=_created_again, breaks={"coderd": "x509: "},
+        roots=_root("SECRET-CA-003", "release"),
+    )  # fmt: skip
     both = ("-f", "values.yaml", "-f", "registry-cert-values.yml")
     public = "docker.io/coderenvs"
     yield ClusterFault(
