@@ -125,7 +125,7 @@ def _source(check: Check) -> str:
 def _remedy(check: Check) -> str:
     found = catalogue().remedies.get(check.id)
     if found is None:
-        return f"By hand: {check.manual}."
+        return f"By hand: {check.manual.removesuffix('.')}."
     return f"Remedy, risk {found.risk.value}: {' '.join(found.doc.split())}"
 
 
