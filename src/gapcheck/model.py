@@ -79,7 +79,10 @@ class Severity(StrEnum):
     @property
     def rank(self) -> int:
         """Order of weight, 0 = critical."""
-        return list(Severity).index(self)
+        return _WEIGHTS[self]
+
+
+_WEIGHTS = {each: place for place, each in enumerate(Severity)}
 
 
 class Risk(StrEnum):
@@ -93,7 +96,10 @@ class Risk(StrEnum):
     @property
     def rank(self) -> int:
         """Order of cost, 0 = safe."""
-        return list(Risk).index(self)
+        return _COSTS[self]
+
+
+_COSTS = {each: place for place, each in enumerate(Risk)}
 
 
 class Evidence(msgspec.Struct, frozen=True):
