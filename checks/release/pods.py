@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
 from gapcheck.errors import NotApplicable
@@ -39,22 +40,45 @@ _SERVE = (
 def pods_of_the_release_run(view: ReleaseView) -> Judgement:
     """Each pod of the release's namespace runs and is ready, or became unready a moment ago.
 
-    Pods of jobs do not count.
+    A Deployment or StatefulSet that is to have pods has one. Pods of jobs do not count.
     """
     if view.facts.source != "live":
         reason = "only a live cluster runs pods"
         raise NotApplicable(reason)
     pods = measured(view.facts.running, "the pods", view.subject) or ()
-    if not pods:
-        reason = "no pod is there"
+    workloads = measured(view.facts.workloads, "the workloads", view.subject) or ()
+    without = tuple(_without_pods(workloads, pods))
+    if not pods and not without:
+        reason = "no pod is there, and none is to be"
         raise NotApplicable(reason)
     yield Evidence("pods", f"{sum(each.ready for each in pods)} of {len(pods)} are ready", "API")
-    workloads = measured(view.facts.workloads, "the workloads", view.subject) or ()
+    for each in without:
+        yield _none(view, each)
     by_locus = {each.locus: each for each in workloads}
     for pod in pods:
         late = not pod.ready and (pod.since is None or view.now - pod.since > _PATIENCE)
         if pod.waits or late:
             yield _finding(view, pod, by_locus.get(pod.workload))
+
+
+def _without_pods(workloads: Iterable[Workload], pods: Iterable[PodFact]) -> Iterator[Workload]:
+    """Workloads that no pod was made of: a quota or a rule of admission forbids it."""
+    made = {each.workload for each in pods}
+    for each in workloads:
+        if each.kind in ("Deployment", "StatefulSet") and each.replicas and each.locus not in made:
+            yield each
+
+
+def _none(view: ReleaseView, workload: Workload) -> Finding:
+    return Finding(
+        problem=f"{workload.kind} {workload.name} is to have {workload.replicas} and has no pod",
+        evidence=(Evidence("pods", "none", workload.locus),),
+        consequence="this part of the product is down",
+        remedy_hint=f"kubectl -n {view.facts.namespace} get events: a quota or an admission rule "
+        "says what it forbids",
+        locus=workload.locus,
+        data={"pod": "", "stale": "False"},
+    )
 
 
 def _finding(view: ReleaseView, pod: PodFact, workload: Workload | None) -> Finding:

@@ -20,6 +20,9 @@ def plan_new_pods(finding: Finding, view: ReleaseView) -> Iterator[PatchObject]:
     Kubelet tries a pull that failed again after up to five minutes. A StatefulSet never
     replaces a pod that does not start: that one has to be deleted by a person.
     """
+    if not finding.data["pod"]:
+        reason = "a new start would be forbidden as well; see the namespace's events"
+        raise CannotPlan(reason)
     workloads = measured(view.facts.workloads, "the workloads", view.subject) or ()
     chosen = [each for each in workloads if each.locus == finding.locus]
     if not chosen or chosen[0].kind not in ("Deployment", "DaemonSet"):

@@ -607,6 +607,13 @@ def _release(blobs: Blobs) -> ReleaseFacts:
                     ready=True,
                     since=NOW,
                 ),
+                PodFact(
+                    name="timescale-0",
+                    workload="StatefulSet/coder/timescale",
+                    node="rhel",
+                    ready=True,
+                    since=NOW,
+                ),
             )
         ),
     )

@@ -11,7 +11,7 @@ from support.healthy import IMAGES, healthy, with_facts
 from support.kube import judged, planned
 
 from gapcheck.errors import CannotPlan
-from gapcheck.fixtures.facts import Absent, PodFact, Present, Unreadable
+from gapcheck.fixtures.facts import Absent, PodFact, Present, ReleaseFacts, Unreadable
 from gapcheck.model import Status, Verdict
 from gapcheck.remediations.plan import PatchObject
 
@@ -22,7 +22,10 @@ PULL = f'ImagePullBackOff: Back-off pulling image "{IMAGES["coderd"]}": x509'
 
 def facts(**given: Any) -> Any:
     pod = {"name": "coderd-1", "workload": LOCUS, "node": "debian", "ready": False, "since": NOW}
-    return with_facts(healthy()[1], "release", running=Present((PodFact(**{**pod, **given}),)))
+    wanted = PodFact(**{**pod, **given})
+    rest: Any = healthy()[1].by_subject["release"]
+    others = tuple(each for each in rest.running.value if each.workload != wanted.workload)
+    return with_facts(healthy()[1], "release", running=Present((wanted, *others)))
 
 
 def verdict(**given: Any) -> Verdict:
@@ -61,15 +64,28 @@ def test_a_pod_whose_age_is_not_known_is_not_excused() -> None:
     assert verdict(since=None).status is Status.FAIL
 
 
-def test_unread_pods_are_an_error_and_none_is_not_applicable() -> None:
+def test_unread_pods_are_an_error_and_so_are_those_an_older_bundle_lacks() -> None:
     known, rest = healthy()
-    for running, status in (
-        (Unreadable("403"), Status.ERROR),
-        (Absent(), Status.NOT_APPLICABLE),
-        (Present(()), Status.NOT_APPLICABLE),
-    ):
+    for running in (Unreadable("403"), ReleaseFacts.__struct_defaults__[0]):
         given = with_facts(rest, "release", running=running)
-        assert judged(CHECK, given, known, "release").status is status
+        assert judged(CHECK, given, known, "release").status is Status.ERROR
+
+
+@pytest.mark.parametrize("running", [Absent(), Present(())])
+def test_a_workload_without_any_pod_fails_and_is_left_to_a_person(running: Any) -> None:
+    known, rest = healthy()
+    given = with_facts(rest, "release", running=running)
+    found = judged(CHECK, given, known, "release")
+    assert found.status is Status.FAIL
+    assert {each.locus for each in found.findings} >= {LOCUS}
+    with pytest.raises(CannotPlan, match="events"):
+        planned(CHECK, given, known, "release")
+
+
+def test_no_pod_where_none_is_to_be_is_not_applicable() -> None:
+    known, rest = healthy()
+    given = with_facts(rest, "release", running=Present(()), workloads=Present(()))
+    assert judged(CHECK, given, known, "release").status is Status.NOT_APPLICABLE
 
 
 def test_new_pods_are_made_of_a_deployment() -> None:
