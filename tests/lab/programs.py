@@ -24,6 +24,10 @@ NODE_PACKAGES = (
 )  # fmt: skip
 KUBE_PACKAGES = (*NODE_PACKAGES, "iptables", "containernetworking-plugins", "conntrack")
 REGISTRY_PACKAGES = (*NODE_PACKAGES, "docker.io", "iptables", "busybox-static")
+BASTION_PACKAGES = (
+    "systemd", "systemd-sysv", "openssh-server", "openssh-client", "python3", "python3-venv",
+    "ca-certificates", "dbus", "procps", "iproute2",
+)  # fmt: skip
 PROGRAMS = {
     "containerd": (
         "github.com/containerd/containerd/v2/cmd/containerd",

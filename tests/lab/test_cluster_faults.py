@@ -5,16 +5,21 @@ In the end the guide itself, on fresh nodes: one file, because two clusters have
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from support.needs import absent
 
 from lab import cluster as clusters
-from lab import cluster_trial, guide, programs, trial
+from lab import cluster_trial, guide, product, programs, schedules, trial
 from lab.cluster import Cluster
 from lab.cluster_faults import FAULTS, IN_DOCKER, ClusterFault, on_different_layers
+from lab.network import ADDRESSES
+from lab.schedules import InCluster
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
@@ -59,6 +64,102 @@ def test_fault_is_found_by_its_root_repaired_and_undone(
 @pytest.mark.parametrize("seed", [1, 3, 4])
 def test_three_faults_at_once_are_repaired_together(cluster: Cluster, seed: int) -> None:
     cluster_trial.together(cluster, on_different_layers(seed))
+
+
+@pytest.fixture(scope="module")
+def delivery(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is carried into the site; it is built once it is needed, beside the running lab."""
+    assert cluster
+    out = tmp_path_factory.mktemp("delivery") / "out"
+    schedules.deliver(out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def in_cluster(cluster: Cluster, delivery: Path) -> Iterator[InCluster]:
+    cluster.heal()
+    made = InCluster(cluster)
+    try:
+        said = made.install(delivery)
+        assert "node/" not in said, said  # all nodes are judged from the pod
+        yield made
+    finally:
+        made.remove()
+
+
+def test_cronjob_begins_green_then_finds_a_drift_and_names_its_cause(
+    cluster: Cluster, in_cluster: InCluster
+) -> None:
+    first = in_cluster.run("one")
+    assert first.code == 0, first.log
+    assert "nothing to compare with" in first.log
+    assert in_cluster.run("two").code == 0
+
+    wrong = product.COREFILE.replace(ADDRESSES["registry"], "10.9.9.9")
+    product.write_corefile(cluster.control, wrong)
+    product.wait_ready(cluster.control)
+    found = in_cluster.run("three")
+    assert found.code == 1, found.log
+    assert re.search(r"DNS-POD-001 critical +dns: pass -> fail", found.log), found.log
+    assert "10.97.0.10 -> 10.9.9.9" in found.log
+    assert "coredns kube-system/coredns/Corefile content sha256" in found.changed_facts()
+
+    product.heal_dns(cluster.control)
+    product.wait_ready(cluster.control)
+    healed = in_cluster.run("four")
+    assert healed.code == 8, healed.log
+    assert re.search(r"DNS-POD-001 critical +dns: fail -> pass", healed.log), healed.log
+    assert in_cluster.run("five").code == 0
+
+
+def test_cronjob_leaves_its_drift_in_policy_reports(
+    cluster: Cluster, in_cluster: InCluster
+) -> None:
+    cluster.nodes["n1"].run("echo '# by hand' >> /etc/containerd/config.toml")
+    try:
+        ran = in_cluster.run("six")
+    finally:
+        cluster.reset("n1")
+    assert ran.code == 1, ran.log
+    words = ("get", "clusterpolicyreports,policyreports", "-A", "-o", "json")
+    items = json.loads(cluster.control.kubectl(*words))["items"]
+    results = [each for item in items for each in item["results"]]
+    assert len(results) == len(ran.report["verdicts"])
+    (drifted,) = [each for each in results if each["policy"] == "RUN-LOAD-001"
+                  and each["properties"].get("drift")]  # fmt: skip
+    assert drifted["properties"]["drift"] == "new: pass -> fail"
+    assert "file /etc/containerd/config.toml" in drifted["properties"]["cause"]
+
+
+def test_timer_of_a_bastion_finds_a_drift_and_starts_the_hook(
+    cluster: Cluster, delivery: Path
+) -> None:
+    cluster.heal()
+    with schedules.bastion(cluster, delivery) as machine:
+        listed = machine.machine.run("systemctl list-timers --no-legend gapcheck.timer").stdout
+        assert "gapcheck.service" in listed
+        first = machine.run()
+        assert (first.code, machine.hooks()) == (0, 0), first.log
+        assert "nothing to compare with" in first.log
+
+        cluster.nodes["n2"].run("echo '10.9.9.1 other.local' >> /etc/hosts")
+        second = machine.run()
+        assert (second.code, machine.hooks()) == (8, 1), second.log
+        assert second.changed_facts() == {"file /etc/hosts"}
+        assert "file /etc/hosts of node/n2" in second.log
+
+        broken = cluster.nodes["n1"].run("cat /etc/containerd/certs.d/*/hosts.toml").stdout
+        assert broken
+        cluster.nodes["n1"].run("rm -r /etc/containerd/certs.d/*")
+        third = machine.run()
+        assert (third.code, machine.hooks()) == (1, 2), third.log
+        assert re.search(r"NODE-TRUST-001 critical +node/n1: pass -> fail", third.log), third.log
+
+        cluster.machines["n1"].stop(at_once=True)
+        fourth = machine.run()
+        assert (fourth.code, machine.hooks()) == (6, 3), fourth.log
+    for name in ("n1", "n2"):
+        cluster.reset(name)
 
 
 @contextmanager
