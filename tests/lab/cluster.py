@@ -29,6 +29,7 @@ from lab.programs import (
     KUBE_PACKAGES,
     NODE_PACKAGES,
     PROGRAMS,
+    PYTHON_PACKAGES,
     REGISTRY_PACKAGES,
     base_root,
     cache,
@@ -190,7 +191,9 @@ def build() -> None:
     for product_name in PROGRAMS:
         go_programs(product_name)
     etcd()
-    for packages in (NODE_PACKAGES, KUBE_PACKAGES, REGISTRY_PACKAGES, BASTION_PACKAGES):
+    for packages in (
+        NODE_PACKAGES, KUBE_PACKAGES, PYTHON_PACKAGES, REGISTRY_PACKAGES, BASTION_PACKAGES,
+    ):  # fmt: skip
         base_root(packages)
     for image in every_image():
         image.layout()
@@ -237,6 +240,7 @@ def _cluster(folder: Path, ca: Pair, kind: str) -> Cluster:
     holder.packages, holder.binds = REGISTRY_PACKAGES, binds_of(holder.folder)
     for node in machines.values():
         node.packages = KUBE_PACKAGES
+    machines["n1"].packages = PYTHON_PACKAGES
     registry = Registry(kind=kind, machine=holder)
     return Cluster(folder, keys, registry, machines, Control(folder / "control"), ca)
 

@@ -23,6 +23,8 @@ NODE_PACKAGES = (
     "procps", "dbus", "openssl", "docker-registry",
 )  # fmt: skip
 KUBE_PACKAGES = (*NODE_PACKAGES, "iptables", "containernetworking-plugins", "conntrack")
+# Ansible's modules need Python on their node; the other node shows that gapcheck needs none.
+PYTHON_PACKAGES = (*KUBE_PACKAGES, "python3")
 REGISTRY_PACKAGES = (*NODE_PACKAGES, "docker.io", "iptables", "busybox-static")
 BASTION_PACKAGES = (
     "systemd", "systemd-sysv", "openssh-server", "openssh-client", "python3", "python3-venv",

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 from support.needs import absent
 
+from lab import carried, cluster_trial, guide, product, programs, schedules, trial
 from lab import cluster as clusters
-from lab import cluster_trial, guide, product, programs, schedules, trial
 from lab.cluster import Cluster
 from lab.cluster_faults import FAULTS, IN_DOCKER, ClusterFault, on_different_layers
+from lab.consumers import restart_product
 from lab.network import ADDRESSES
 from lab.schedules import InCluster
 
@@ -64,6 +65,74 @@ def test_fault_is_found_by_its_root_repaired_and_undone(
 @pytest.mark.parametrize("seed", [1, 3, 4])
 def test_three_faults_at_once_are_repaired_together(cluster: Cluster, seed: int) -> None:
     cluster_trial.together(cluster, on_different_layers(seed))
+
+
+def rows(*ids: str) -> tuple[ClusterFault, ...]:
+    """The rows of the matrix with these ids."""
+    return tuple(each for each in FAULTS if each.id in ids)
+
+
+def is_well(cluster: Cluster) -> None:
+    """Every consumer works, and gapcheck says so."""
+    assert cluster_trial.broken(cluster) == {}
+    told = trial.gapcheck(cluster, "check")
+    assert told.code == 0, told.text
+
+
+def test_exported_playbook_repairs_a_node(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.heal()
+    try:
+        guide.unprepared(cluster.nodes["n1"])
+        assert set(cluster_trial.broken(cluster)) >= {"n1"}
+        first, second = carried.by_ansible(cluster, carried.export(cluster, "ansible"), tmp_path)
+        if trial.gapcheck(cluster, "check").code:  # what waited for a root
+            carried.by_ansible(cluster, carried.export(cluster, "ansible"), tmp_path)
+        assert first > 0
+        assert second == 0
+        is_well(cluster)
+    finally:
+        cluster.reset("n1")
+
+
+def test_exported_script_prepares_a_node(cluster: Cluster) -> None:
+    cluster.heal()
+    try:
+        guide.unprepared(cluster.nodes["n2"])
+        assert set(cluster_trial.broken(cluster)) >= {"n2"}
+        script = carried.export(cluster, "node-init")
+        assert "restarted containerd" in carried.by_shell(cluster, "n2", script)
+        assert carried.by_shell(cluster, "n2", script) == ""
+        is_well(cluster)
+    finally:
+        cluster.reset("n2")
+
+
+@pytest.mark.parametrize(
+    ("ids", "broken"), [(("S01", "D04"), {"coderd"}), (("S02", "D11"), {"coderd"})], ids="-".join
+)
+def test_exported_objects_repair_the_cluster(
+    cluster: Cluster, ids: tuple[str, ...], broken: set[str], tmp_path: Path
+) -> None:
+    cluster.heal()
+    for fault in rows(*ids):
+        fault.inject(cluster)
+    restart_product(cluster.control)
+    assert set(cluster_trial.broken(cluster)) == broken
+    carried.by_kubectl(cluster, carried.export(cluster, "manifests"), tmp_path)
+    product.wait_ready(cluster.control)
+    is_well(cluster)
+
+
+@pytest.mark.parametrize("fault", rows("H02", "H04"), ids=lambda fault: fault.name)
+def test_exported_values_repair_the_release(cluster: Cluster, fault: ClusterFault) -> None:
+    cluster.heal()
+    fault.inject(cluster)
+    assert set(cluster_trial.broken(cluster)) == set(fault.breaks)
+    exported = carried.export(cluster, "values")
+    assert exported.code == 0, exported.left
+    carried.by_helm(cluster, exported)
+    product.wait_ready(cluster.control)
+    is_well(cluster)
 
 
 @pytest.fixture(scope="module")
