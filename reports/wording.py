@@ -14,7 +14,7 @@ _UNPRINTABLE = re.compile(
 
 def printable(text: str) -> str:
     """`text` without what would steer a terminal or break a page: a target may say anything."""
-    return _UNPRINTABLE.sub("\ufffd", text)
+    return text if text.isprintable() else _UNPRINTABLE.sub("\ufffd", text)
 
 
 def headline(verdict: Verdict) -> str:
