@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gapcheck.errors import Unmeasured
+from gapcheck.errors import NotApplicable, Unmeasured
 from gapcheck.fixtures import pki
 from gapcheck.fixtures.ca_secret import (
     all_secrets,
@@ -147,6 +147,39 @@ def ca_secret_holds_the_right_ca(view: ReleaseView) -> Judgement:
                 "put right its pods must start anew, as a mounted file of a secret's key never "
                 "changes",
             )
+
+
+@check(
+    "SECRET-CA-004",
+    scope=Scope.RELEASE,
+    severity=Severity.MINOR,
+    after=("CERT-FILE-001", "SECRET-CA-003"),
+    source=Source(step=6),
+)
+def ca_secret_holds_the_ca_to_come(view: ReleaseView) -> Judgement:
+    """Every CA of the site's CA file is in the secret, also one that signs nothing served yet."""
+    wanted = wanted_secret(view)
+    ca = registry_ca(view)
+    if ca is None:
+        raise NotApplicable("the site file names no registry.ca_file")
+    if not ca.to_come:
+        raise NotApplicable(f"{ca.path} gives no CA beside the one in use")
+    for secret in ca_secrets(view):
+        key = key_of(secret, wanted.key)
+        if key is None:  # of several secrets of this name in a folder; SECRET-CA-002 says it
+            continue
+        held = loaded_by_go(view, key)
+        lacking = [each.named for each in ca.to_come if each.fingerprint not in held]
+        if lacking:
+            yield _defect(
+                secret,
+                wanted.key,
+                f"lacks {' and '.join(lacking)}, which {ca.path} gives beside today's CA",
+                "the product's own calls work until the registry serves a certificate of that "
+                f"CA, and then fail: {_X509}",
+            )
+        else:
+            yield Evidence("holds every CA of the file", secret.locus)
 
 
 def _is_right(view: ReleaseView, key: SecretKey, ca: RegistryCa | None) -> bool:
