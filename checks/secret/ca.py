@@ -15,7 +15,7 @@ from gapcheck.fixtures.ca_secret import (
     wanted_secret,
 )
 from gapcheck.fixtures.facts import SecretFact, SecretKey
-from gapcheck.fixtures.registry_ca import RegistryCa, go_verdict, registry_ca
+from gapcheck.fixtures.registry_ca import FEW, RegistryCa, go_verdict, registry_ca
 from gapcheck.fixtures.workload_images import refuse_partial
 from gapcheck.model import Evidence, Finding, Scope, Severity
 from gapcheck.registry import Judgement, Source, check
@@ -109,12 +109,14 @@ def _keys(secret: SecretFact) -> Evidence:
     return Evidence("keys", _names(secret), secret.locus)
 
 
-def _defect(secret: SecretFact, key: str, what: str, consequence: str) -> Finding:
+def _defect(
+    secret: SecretFact, key: str, what: str, consequence: str, *, hint: str = ""
+) -> Finding:
     return Finding(
         problem=f"the secret {secret.name} {what}",
         evidence=(_keys(secret),),
         consequence=consequence,
-        remedy_hint=f"put the CA certificate (PEM, no private key) under {key}",
+        remedy_hint=hint or f"put the CA certificate (PEM, no private key) under {key}",
         locus=f"Secret/{secret.namespace}/{secret.name}",
         data={"name": secret.name, "key": key, "locus": secret.locus},
     )
@@ -180,6 +182,42 @@ def ca_secret_holds_the_ca_to_come(view: ReleaseView) -> Judgement:
             )
         else:
             yield Evidence("holds every CA of the file", secret.locus)
+
+
+@check(
+    "SECRET-CA-005",
+    scope=Scope.RELEASE,
+    severity=Severity.MINOR,
+    after=("CERT-FILE-001", "SECRET-CA-003"),
+    source=Source(step=6),
+)
+def ca_secret_holds_no_former_ca(view: ReleaseView) -> Judgement:
+    """The secret holds no CA that the site's CA file does not: a former one is still trusted.
+
+    A secret with a whole bundle in it is meant for more than the registry and is not judged.
+    """
+    wanted = wanted_secret(view)
+    ca = registry_ca(view)
+    if ca is None:
+        raise NotApplicable("the site file names no registry.ca_file")
+    for secret in ca_secrets(view):
+        key = key_of(secret, wanted.key)
+        if key is None:  # of several secrets of this name in a folder; SECRET-CA-002 says it
+            continue
+        held = pki.certificates(certificate_blocks(view, key))
+        former = [each.named for each in held if each.der not in ca.certificates]
+        if len(held) > FEW:
+            yield Evidence("holds a bundle", f"{len(held)} certificates", secret.locus)
+        elif former:
+            yield _defect(
+                secret,
+                wanted.key,
+                f"still holds {' and '.join(former)}, which {ca.path} does not",
+                "whoever has the key of a former CA is still trusted by the product",
+                hint=f"take it out once nothing is signed by it, or add it to {ca.path}",
+            )
+        else:
+            yield Evidence("holds no other CA", secret.locus)
 
 
 def _is_right(view: ReleaseView, key: SecretKey, ca: RegistryCa | None) -> bool:

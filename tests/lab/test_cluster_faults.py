@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from support.needs import absent
 
-from lab import carried, cluster_trial, guide, product, programs, schedules, trial
+from lab import carried, cluster_trial, guide, product, programs, rotation, schedules, trial
 from lab import cluster as clusters
 from lab.cluster import Cluster
 from lab.cluster_faults import FAULTS, IN_DOCKER, ClusterFault, on_different_layers
@@ -133,6 +133,31 @@ def test_exported_values_repair_the_release(cluster: Cluster, fault: ClusterFaul
     carried.by_helm(cluster, exported)
     product.wait_ready(cluster.control)
     is_well(cluster)
+
+
+def test_ca_is_changed_while_every_node_pulls(cluster: Cluster) -> None:
+    cluster.heal()
+    old = cluster.ca
+    try:
+        rotation.name_new_issuer(cluster)
+        assert trial.gapcheck(cluster, "check").code == 0  # nothing fails, it warns
+        with rotation.pulling(cluster) as pulls:
+            spread = trial.gapcheck(cluster, "fix", *rotation.EXCHANGE)
+            assert spread.code == 0, spread.text
+            rounds = [each for each in spread.report["rounds"] if each["changes"]]
+            assert len(rounds) == 2, spread.text  # everywhere first, then exchanged
+            rotation.drop_old_ca(cluster)
+            removed = trial.gapcheck(cluster, "fix", *rotation.REMOVAL)
+            assert removed.code == 0, removed.text
+        assert not pulls.refused(), pulls.said
+        assert all(pulls.worked(name) > 2 for name in cluster.nodes), pulls.said
+        assert not rotation.holds(cluster, old), "every trust place has let the old CA go"
+        again = trial.gapcheck(cluster, "fix", *rotation.EXCHANGE, *rotation.REMOVAL)
+        assert (again.code, again.changes) == (0, 0), again.text
+        is_well(cluster)
+    finally:
+        for name in cluster.machines:
+            cluster.reset(name)
 
 
 @pytest.fixture(scope="module")
