@@ -260,6 +260,7 @@ class Workshop:
                     "api_version": change.api_version,
                     "run": self.run,
                     "was": "absent" if change.creates else "present",
+                    **({"rolls_out": "yes"} if change.rolls_out else {}),
                 }
                 act = lambda: machine.patch_object(change, self.run)  # noqa: E731 - one of five
             case _:

@@ -25,6 +25,7 @@ class ObjectApi:
     """`objects` by path; `denied` are (verb, plural) that are forbidden.
 
     `requests` are (verb, path) as they came; without `reviews` nobody is told beforehand.
+    While `stuck`, no new pod of a workload gets ready.
     """
 
     kubeconfig: Path
@@ -33,6 +34,7 @@ class ObjectApi:
     count: int = 100
     requests: list[tuple[str, str]] = field(default_factory=list)
     reviews: bool = True
+    stuck: bool = False
 
     def denies(self, verb: str, plural: str) -> bool:
         """Whether the account may not do `verb`, as RBAC or as HTTP calls it."""
@@ -55,7 +57,8 @@ class ObjectApi:
             generation = old["metadata"]["generation"] if old else 0
             changed = old is None or old.get("spec") != body.get("spec")
             metadata["generation"] = generation + changed
-            body = {**body, "status": ready(body, metadata["generation"])}
+            status = ready(body, metadata["generation"])
+            body = {**body, "status": {**status, "availableReplicas": 0} if self.stuck else status}
         self.objects[path] = {**body, "metadata": metadata}
         return self.objects[path]
 

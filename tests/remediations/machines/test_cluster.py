@@ -135,6 +135,44 @@ def test_objects_are_patched_made_rolled_out_and_put_back(here: ClusterPlaces) -
     assert objects(here) == before
 
 
+def rolls_out(here: ClusterPlaces) -> Any:
+    image = [{"name": "c", "image": "other"}]
+    return plan_of(
+        patch(
+            here, WORKLOAD, {"spec": {"template": {"spec": {"containers": image}}}}, rolls_out=True
+        )
+    )
+
+
+def test_an_undo_waits_for_the_former_pods(here: ClusterPlaces) -> None:
+    here.apply(rolls_out(here))
+
+    (result,) = here.undo()
+
+    name = "Deployment/coder/coderd"
+    assert result.detail == f"{name} put back and rolled out (2 of 2 new pods are ready)"
+
+
+def test_pods_that_do_not_come_back_in_time_are_said_and_fail_no_undo(here: ClusterPlaces) -> None:
+    here.apply(rolls_out(here))
+    here.api.stuck = True
+
+    (result,) = here.undo()
+
+    assert result.state == "undone"
+    assert result.detail.endswith("put back; after 2 s 0 of 2 new pods are ready")
+
+
+def test_pods_that_were_not_ready_before_a_run_are_not_waited_for(here: ClusterPlaces) -> None:
+    here.api.stuck = True
+    here.api.kept(WORKLOAD, here.api.objects[WORKLOAD])
+    here.apply(rolls_out(here))
+
+    (result,) = here.undo()
+
+    assert result.detail.endswith("its pods were not ready before either and are not waited for")
+
+
 def test_an_undo_of_objects_can_be_undone(here: ClusterPlaces) -> None:
     here.apply(plan_of(*whole(here)))
     after = objects(here)
