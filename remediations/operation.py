@@ -31,6 +31,7 @@ from gapcheck.remediations.plan import (
     SetContainer,
     SetMode,
     SwitchCertificate,
+    UpgradeRelease,
     WriteFile,
 )
 
@@ -263,6 +264,13 @@ class Workshop:
                     **({"rolls_out": "yes"} if change.rolls_out else {}),
                 }
                 act = lambda: machine.patch_object(change, self.run)  # noqa: E731 - one of five
+            case UpgradeRelease():
+                effect = {
+                    "object": f"HelmRelease/{change.namespace}/{change.name}",
+                    "run": self.run,
+                    "revision": str(change.revision),
+                }
+                act = lambda: machine.upgrade_release(change, self.run)  # noqa: E731 - one of five
             case _:
                 raise RepairRefused(str(change.target), f"{type(change).__name__} is not known")
         return Operation(

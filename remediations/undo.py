@@ -154,6 +154,8 @@ def _effect_line(entry: Entry) -> str:
         return f"{entry.target} {_TREE_FILE} put back"
     if "container" in effect:
         return f"{entry.target} container {effect['container']}: restart policy {effect['policy']}"
+    if "revision" in effect:
+        return f"{entry.target} {effect['object']}: helm rollback to revision {effect['revision']}"
     if "object" in effect:
         return f"{entry.target} {effect['object']} put back" if not entry.final else ""
     name = effect.get("unit") or effect.get("restart")

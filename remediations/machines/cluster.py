@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gapcheck.errors import RepairFailed, RepairRefused
+from gapcheck.fixtures.kube_rights import Right
 from gapcheck.model import CLUSTER
 from gapcheck.remediations.machines.base import Holder
 from gapcheck.remediations.machines.cluster_api import (
@@ -23,10 +24,12 @@ from gapcheck.remediations.machines.cluster_api import (
 )
 from gapcheck.remediations.machines.cluster_backups import back_up, backup_of, comparable
 from gapcheck.remediations.machines.cluster_lease import Lease
-from gapcheck.remediations.machines.cluster_rights import denied, rights_for
+from gapcheck.remediations.machines.cluster_release import ReleaseChanger
+from gapcheck.remediations.machines.cluster_rights import denied, rights_for, upgrade_rights
 from gapcheck.remediations.machines.cluster_rollout import is_ready, rolled_out
+from gapcheck.remediations.machines.helm import Helm
 from gapcheck.remediations.machines.without_files import WithoutFiles
-from gapcheck.remediations.plan import Change, PatchObject
+from gapcheck.remediations.plan import Change, PatchObject, UpgradeRelease
 from gapcheck.site import Cluster
 
 _WAIT_S = 120.0
@@ -49,6 +52,7 @@ class ClusterMachine(WithoutFiles):
     ) -> None:
         self._api = ClusterApi(cluster, base=base)
         self._lease = Lease(self._api, namespace)
+        self._releases = ReleaseChanger(self._api, Helm(cluster, base=base), wait_s=wait_s)
         self._wait_s = wait_s
         self._ours: dict[str, str] = {}
 
@@ -58,8 +62,12 @@ class ClusterMachine(WithoutFiles):
 
     def missing_rights(self, changes: Sequence[Change]) -> tuple[str, ...]:
         """What the account may not do of `changes`, as `kubectl auth can-i` names it."""
-        patches = [each for each in changes if isinstance(each, PatchObject)]
-        rights = (right for each in patches for right in rights_for(each, PLURALS))
+        rights: list[Right] = []
+        for each in changes:
+            if isinstance(each, PatchObject):
+                rights += rights_for(each, PLURALS)
+            if isinstance(each, UpgradeRelease):
+                rights += upgrade_rights(self._api, each)
         return tuple(denied(self._api.kube(), rights))
 
     def unlock(self) -> None:
@@ -113,8 +121,15 @@ class ClusterMachine(WithoutFiles):
         if _told(change, found) != self._ours.get(change.uid, _measured(change)):
             raise RepairRefused(CLUSTER, f"{name} has changed since it was measured")
 
+    def upgrade_release(self, change: UpgradeRelease, run: str) -> dict[str, str]:
+        """Have Helm upgrade a release that is at the measured revision."""
+        self._lease.renew()
+        return self._releases.upgrade(change, run)
+
     def foreign_object(self, effect: Mapping[str, str]) -> str:
         """A word where the object was changed after `effect`."""
+        if "revision" in effect:
+            return self._releases.foreign(effect)
         found = self._api.get(path_of(effect))
         left, now = effect.get("left", ""), version_of(found) if found else "absent"
         return "" if left in ("", now) else f"{effect['object']} (left at {left}, is now {now})"
@@ -122,6 +137,8 @@ class ClusterMachine(WithoutFiles):
     def restore_object(self, effect: Mapping[str, str]) -> dict[str, str]:
         """Put an object back, remove it or make it again, as it was before `effect`."""
         self._lease.renew()
+        if "revision" in effect:
+            return self._releases.roll_back(effect)
         if effect["was"] == "absent":
             return self._unmade(effect)
         path, run, name = path_of(effect), effect["run"], effect["object"]

@@ -21,6 +21,7 @@ from gapcheck.plan_file import Asked
 from gapcheck.record import ChangeResult, Round
 from gapcheck.remediations.apply import Applier
 from gapcheck.remediations.journal import Journal
+from gapcheck.remediations.machines.helm import helm_program
 from gapcheck.remediations.machines.opening import open_machines
 from gapcheck.remediations.plan import Plan
 from gapcheck.remediations.planner import Wanted, build_plan
@@ -96,7 +97,7 @@ class _Run:
     def _given(self, given: Given) -> None:
         """Make exactly the changes of a plan that was made before; raises PlanOutdated."""
         prepared = self.prepared
-        plan = still_fitting(given, prepared)
+        plan = still_fitting(given, prepared, helm=bool(helm_program()))
         if not plan.changes:
             self._ended(plan)
             return
@@ -280,6 +281,7 @@ def _wanted(prepared: Prepared, options: FixOptions, done: Iterable[str]) -> Wan
         targets=request.targets,
         with_roots=options.with_roots,
         done=frozenset(done),
+        helm=bool(helm_program()),
     )
 
 
