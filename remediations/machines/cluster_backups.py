@@ -38,7 +38,7 @@ def back_up(api: ClusterApi, name: str, run: str, found: Json) -> None:
             "labels": {**LABELS, RUN_LABEL: run},
             "annotations": {"gapcheck.io/object": name},
         },
-        "data": {"object": base64.b64encode(json.dumps(comparable(found)).encode()).decode()},
+        "data": {"object": base64.b64encode(json.dumps(_kept(found)).encode()).decode()},
     }
     try:
         api.write("POST", path_to("v1", "Secret", namespace, ""), secret)
@@ -54,6 +54,13 @@ def backup_of(api: ClusterApi, name: str, run: str) -> Json | None:
         return None
     kept: Json = json.loads(base64.b64decode(secret["data"]["object"]))
     return kept
+
+
+def _kept(found: Json) -> Json:
+    """What a backup holds: the object, and whose its fields were."""
+    kept = comparable(found)
+    owned = {k: v for k, v in found.get("metadata", {}).items() if k == "managedFields"}
+    return {**kept, "metadata": {**kept["metadata"], **owned}}
 
 
 def comparable(found: Json) -> Json:

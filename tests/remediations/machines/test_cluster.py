@@ -43,7 +43,10 @@ class ClusterPlaces(Places):
 def here(tmp_path: Path) -> Iterator[ClusterPlaces]:
     with object_api(tmp_path) as api:
         secret = {"apiVersion": "v1", "kind": "Secret", "type": "Opaque"}
-        name = {"name": "local-registry-cert", "namespace": "coder", "labels": {"a": "b"}}
+        name = {
+            "name": "local-registry-cert", "namespace": "coder", "labels": {"a": "b"},
+            "managedFields": [{"manager": "gitops", "operation": "Apply"}],
+        }  # fmt: skip
         api.put(CERT, {**secret, "metadata": name, "data": {"old": "eA==", "key": "c2VjcmV0"}})
         pod = {"metadata": {}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
         api.put(
