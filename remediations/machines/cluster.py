@@ -22,7 +22,7 @@ from gapcheck.remediations.machines.cluster_api import (
     version_of,
     with_version,
 )
-from gapcheck.remediations.machines.cluster_backups import back_up, backup_of, comparable
+from gapcheck.remediations.machines.cluster_backups import back_up, backup_of, comparable, is_same
 from gapcheck.remediations.machines.cluster_lease import Lease
 from gapcheck.remediations.machines.cluster_release import ReleaseChanger
 from gapcheck.remediations.machines.cluster_rights import denied, rights_for, upgrade_rights
@@ -99,7 +99,8 @@ class ClusterMachine(WithoutFiles):
         return {**left, **_readiness(found), "word": self._waited(name, path, "patched")}
 
     def _waited(self, name: str, path: str, done: str) -> str:
-        return rolled_out(self._api, name, path, wait_s=self._wait_s, done=done)
+        (word,) = rolled_out(self._api, ((name, path),), wait_s=self._wait_s, done=done)
+        return word
 
     def _patched(self, name: str, found: Json, change: PatchObject) -> Json:
         """Patch the object as `found`; a status written meanwhile is no change of it."""
@@ -132,7 +133,16 @@ class ClusterMachine(WithoutFiles):
             return self._releases.foreign(effect)
         found = self._api.get(path_of(effect))
         left, now = effect.get("left", ""), version_of(found) if found else "absent"
-        return "" if left in ("", now) else f"{effect['object']} (left at {left}, is now {now})"
+        if left in ("", now) or self._is_back(effect, found):
+            return ""
+        return f"{effect['object']} (left at {left}, is now {now})"
+
+    def _is_back(self, effect: Mapping[str, str], found: Json | None) -> bool:
+        """Whether an undo that was cut off has put the object back already."""
+        if effect.get("was") == "absent" or found is None:
+            return effect.get("was") == "absent" and found is None
+        kept = backup_of(self._api, effect["object"], effect["run"])
+        return kept is not None and is_same(found, kept)
 
     def restore_object(self, effect: Mapping[str, str]) -> dict[str, str]:
         """Put an object back, remove it or make it again, as it was before `effect`."""
@@ -154,7 +164,7 @@ class ClusterMachine(WithoutFiles):
             return {"run": inverse, "was": "absent", "left": version_of(made), "word": word}
         back_up(self._api, name, inverse, found)
         left = {"run": inverse, "was": "present"}
-        if comparable(found) == comparable(kept):
+        if is_same(found, kept):
             return {**left, "left": version_of(found), "word": ""}
         back = self._api.write("PUT", path, with_version(comparable(kept), found))
         back = self._given_back(path, kept, back)

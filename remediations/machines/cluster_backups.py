@@ -24,6 +24,7 @@ _SERVERS = (
     "creationTimestamp",
     "selfLink",
 )
+_REVISION = "deployment.kubernetes.io/revision"  # its controller's own count of roll-outs
 
 
 def back_up(api: ClusterApi, name: str, run: str, found: Json) -> None:
@@ -67,6 +68,17 @@ def comparable(found: Json) -> Json:
     """The object without what the API server writes by itself."""
     metadata = {k: v for k, v in found.get("metadata", {}).items() if k not in _SERVERS}
     return {**{k: v for k, v in found.items() if k != "status"}, "metadata": metadata}
+
+
+def is_same(found: Json, kept: Json) -> bool:
+    """Whether the object stands as it was kept, but for what servers and controllers write."""
+    return _without_revision(comparable(found)) == _without_revision(comparable(kept))
+
+
+def _without_revision(body: Json) -> Json:
+    metadata = body["metadata"]
+    notes = {k: v for k, v in (metadata.get("annotations") or {}).items() if k != _REVISION}
+    return {**body, "metadata": {**metadata, "annotations": notes}}
 
 
 def _backup_name(name: str, run: str) -> str:

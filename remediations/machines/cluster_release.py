@@ -6,7 +6,7 @@ done, the one that it `left`.
 
 from __future__ import annotations
 
-import time
+import re
 from collections.abc import Iterator, Mapping
 
 from gapcheck.errors import RepairFailed, RepairRefused
@@ -54,7 +54,7 @@ class ReleaseChanger:
         return {
             "left": after.told,
             "ready": "yes" if ready else "no",
-            "word": "; ".join((word, *self._rolled_out(after, namespace))),
+            "word": "; ".join((word, *self._rolled_out(after, namespace, "upgraded"))),
         }
 
     def roll_back(self, effect: Mapping[str, str]) -> dict[str, str]:
@@ -66,8 +66,8 @@ class ReleaseChanger:
         _, namespace, name = effect["object"].split("/", 2)
         wanted = effect["revision"]
         now = self._at(name, namespace)
-        if str(now.revision) == wanted:
-            return {"revision": wanted, "left": now.told, "word": ""}
+        if str(now.revision) == wanted or _is_back(now, effect):
+            return {"revision": _number(effect.get("left", "")) or wanted, "left": now.told}
         if "left" not in effect and not _is_ours(now, effect):
             raise RepairRefused(
                 CLUSTER,
@@ -85,7 +85,7 @@ class ReleaseChanger:
         if effect.get("ready") == "no":
             words.append("its pods were not ready before either and are not waited for")
         else:
-            words += self._rolled_out(after, namespace)
+            words += self._rolled_out(after, namespace, "put back")
         return {
             "revision": str(now.revision),
             "left": after.told,
@@ -98,6 +98,8 @@ class ReleaseChanger:
         _, namespace, name = effect["object"].split("/", 2)
         found = newest(self._api, namespace, name)
         left, now = effect.get("left", ""), found.told if found else "gone"
+        if found is not None and _is_back(found, effect):
+            return ""
         return "" if left in ("", now) else f"{effect['object']} (left at {left}, is now {now})"
 
     def _at(self, name: str, namespace: str) -> Stored:
@@ -113,11 +115,9 @@ class ReleaseChanger:
         except RepairRefused as unknown:
             raise RepairFailed(CLUSTER, f"helm was run, and {unknown.why}") from unknown
 
-    def _rolled_out(self, release: Stored, namespace: str) -> Iterator[str]:
-        ends = time.monotonic() + self._wait_s
-        for name, path in _workloads(release, namespace):
-            left_s = max(0.0, round(ends - time.monotonic(), 1))
-            yield rolled_out(self._api, name, path, wait_s=left_s, done="upgraded")
+    def _rolled_out(self, release: Stored, namespace: str, done: str) -> Iterator[str]:
+        workloads = _workloads(release, namespace)
+        return rolled_out(self._api, workloads, wait_s=self._wait_s, done=done)
 
     def _is_ready(self, release: Stored, namespace: str) -> bool:
         found = (self._api.get(path) for _, path in _workloads(release, namespace))
@@ -135,6 +135,17 @@ def _workloads(release: Stored, namespace: str) -> Iterator[tuple[str, str]]:
 def _mark(run: str) -> str:
     """The description by which Helm's record names the run that made it."""
     return f"gapcheck run {run}"
+
+
+def _is_back(now: Stored, effect: Mapping[str, str]) -> bool:
+    """Whether an undo that was cut off, or a person, has rolled the release back already."""
+    return now.status == _DEPLOYED and now.description == f"Rollback to {effect['revision']}"
+
+
+def _number(told: str) -> str:
+    """The revision that `Stored.told` names, ''."""
+    found = re.match(r"revision (\d+) ", told)
+    return found[1] if found else ""
 
 
 def _is_ours(now: Stored, effect: Mapping[str, str]) -> bool:

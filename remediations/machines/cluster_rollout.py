@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator
 
 from gapcheck.remediations.machines.cluster_api import ClusterApi, Json
 
 _TICK_S = 1.0
 
 
-def rolled_out(api: ClusterApi, name: str, path: str, *, wait_s: float, done: str) -> str:
-    """Wait until the new pods of the workload at `path` are there.
+def rolled_out(
+    api: ClusterApi, workloads: Iterable[tuple[str, str]], *, wait_s: float, done: str
+) -> Iterator[str]:
+    """Wait until the new pods of all `workloads` (name and path) are there, `wait_s` at most.
 
-    A word that says so, or after `wait_s` how many are: that it takes longer is no failure, as
-    the facts taken afterwards judge the pods. `done` says what was done to the workload.
+    A word for each that says so, or how many are: that it takes longer is no failure, as the
+    facts taken afterwards judge the pods. `done` says what was done to the workloads.
     """
     ends = time.monotonic() + wait_s
+    for name, path in workloads:
+        yield _one(api, name, path, ends=ends, wait_s=wait_s, done=done)
+
+
+def _one(api: ClusterApi, name: str, path: str, *, ends: float, wait_s: float, done: str) -> str:
     while True:
         word, is_over = _progress(api.get(path) or {})
         if is_over:

@@ -274,6 +274,25 @@ def test_a_run_that_is_killed_at_any_boundary_is_rolled_back_to_the_same_objects
     pytest.fail("the run never ended by itself")
 
 
+def test_an_undo_that_was_killed_after_its_rollback_is_asked_for_again(places: HelmPlaces) -> None:
+    here = places.installed
+    child = os.fork()
+    if child == 0:
+        places.apply(plan_of(upgrade(here)))
+        places.undo(by="run-2", hook=lambda step: os._exit(7) if "acted" in step else None)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert here.revisions[-1] == (3, "deployed")
+    here.control.kubectl("delete", "lease", "gapcheck", "-n", here.namespace)
+
+    (result,) = places.undo(by="run-3")
+
+    assert (result.state, here.revisions[-1]) == ("undone", (3, "deployed"))
+    assert here.image == WRONG
+    (again,) = places.undo("run-3", by="run-4")
+    assert (again.state, here.image) == ("undone", RIGHT), again
+
+
 def test_an_upgrade_that_fails_is_rolled_back_and_shows_no_value(places: HelmPlaces) -> None:
     here = places.installed
     here.write({**VALUES, "coderd": {"image": HIDDEN, "replicas": -1}})

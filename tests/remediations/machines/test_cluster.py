@@ -290,6 +290,37 @@ def test_a_run_that_is_killed_at_any_boundary_can_be_undone_and_repeated(
         assert code == 77
 
 
+def test_an_undo_that_is_killed_at_any_boundary_is_asked_for_again(here: ClusterPlaces) -> None:
+    before = objects(here)
+    for at in range(1, 60):
+        run = f"run-{at:02}"
+        child = os.fork()
+        if child == 0:
+            seen: list[str] = []
+
+            def hook(step: str, seen: list[str] = seen, at: int = at) -> None:
+                seen.append(step)
+                if len(seen) == at:
+                    os._exit(77)
+
+            try:
+                here.apply(plan_of(*whole(here)), run=run)
+                here.undo(run, by=f"{run}-a", hook=hook)
+                os._exit(0)
+            finally:
+                os._exit(1)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        here.api.objects.pop(LEASE, None)
+        if code == 77:
+            assert states(here.undo(run, by=f"{run}-b")) == ["undone"], at
+        assert objects(here) == before, at
+        if code == 0:
+            assert at > 12
+            return
+        assert code == 77, at
+    pytest.fail("the undo never ended by itself")
+
+
 def machine(here: ClusterPlaces) -> ClusterMachine:
     found = here.machine(CLUSTER)
     assert isinstance(found, ClusterMachine)
