@@ -347,15 +347,31 @@ def test_what_is_not_as_it_was_measured_is_refused(
     assert len(here.revisions) == 1
 
 
-def pend(here: Installed) -> None:
-    """Leave the newest record as a helm leaves it that was killed."""
-    name = ("secret", "sh.helm.release.v1.coder.v1", "-n", here.namespace)
+def pend(here: Installed, revision: int = 1) -> None:
+    """Leave a record as a helm leaves it that was killed."""
+    name = ("secret", f"sh.helm.release.v1.coder.v{revision}", "-n", here.namespace)
     stored = json.loads(here.control.kubectl("get", *name, "-o", "json"))["data"]["release"]
     record = json.loads(gzip.decompress(base64.b64decode(base64.b64decode(stored))))
-    record["info"]["status"] = "pending-upgrade"
+    record["info"] |= {"status": "pending-upgrade", "description": "Preparing upgrade"}
     packed = base64.b64encode(gzip.compress(json.dumps(record).encode()))
     data = {"release": base64.b64encode(packed).decode()}
     here.control.kubectl("patch", *name, "-p", json.dumps({"data": data}))
+
+
+def test_an_upgrade_that_was_cut_off_with_its_helm_is_rolled_back(places: HelmPlaces) -> None:
+    here = places.installed
+    child = os.fork()
+    if child == 0:
+        places.apply(plan_of(upgrade(here)), hook=lambda s: os._exit(7) if "acted" in s else None)
+        os._exit(0)
+    os.waitpid(child, 0)
+    here.control.kubectl("delete", "lease", "gapcheck", "-n", here.namespace)
+    pend(here, 2)
+
+    (result,) = places.undo()
+
+    assert (result.state, here.revisions[-1]) == ("undone", (3, "deployed")), result
+    assert here.image == WRONG
 
 
 def test_a_foreign_upgrade_after_a_cut_off_run_is_not_rolled_back(places: HelmPlaces) -> None:
