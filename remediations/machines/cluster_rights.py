@@ -41,8 +41,11 @@ def upgrade_rights(api: ClusterApi, change: UpgradeRelease) -> Iterator[Right]:
         return
     for verb in ("list", "get", "create", "update", "delete"):
         yield Right(verb=verb, resource=f"{release.driver}s", namespace=space)
+    known: dict[tuple[str, str], tuple[str, bool] | None] = {}
     for each in release.objects():
-        resource = _resource(api, each)
+        kind = (each.api_version, each.kind)
+        resource = known[kind] if kind in known else _resource(api, each)
+        known[kind] = resource
         if resource is not None:
             group = each.api_version.rpartition("/")[0]
             place = each.namespace or space if resource[1] else ""

@@ -75,19 +75,20 @@ class Helm:
         """The arguments of `helm upgrade`; `mark` becomes the revision's description."""
         return (
             "upgrade",
-            change.name,
-            str(self._base / change.chart.path),
             f"--namespace={change.namespace}",
             *(f"--values={one_of_a_list(str(self._base / each.path))}" for each in change.values),
             *(("--reuse-values",) if change.keeps else ()),
             *(f"--set={path}=null" for path in change.unset),
             f"--description={mark}",
             *self._common(),
+            "--",
+            change.name,
+            str(self._base / change.chart.path),
         )
 
     def rollback_words(self, name: str, namespace: str, revision: str) -> tuple[str, ...]:
         """The arguments of `helm rollback`."""
-        return ("rollback", name, revision, f"--namespace={namespace}", *self._common())
+        return ("rollback", f"--namespace={namespace}", *self._common(), "--", name, revision)
 
     def run(self, words: tuple[str, ...], driver: str) -> str:
         """Run helm with `words`; '' where it ended well, else why, without any value.

@@ -191,8 +191,6 @@ def test_helm_is_given_whole_paths_and_the_sites_own_cluster() -> None:
 
     assert helm.upgrade_words(CHANGE, "gapcheck run 7") == (
         "upgrade",
-        "coder",
-        "/base/charts/coder.tgz",
         "--namespace=shop",
         "--values=/base/a.yaml",
         '--values="/base/b, ""c"".yaml"',
@@ -202,15 +200,19 @@ def test_helm_is_given_whole_paths_and_the_sites_own_cluster() -> None:
         "--timeout=300s",
         "--kubeconfig=/base/kube/admin",
         "--kube-context=site",
+        "--",
+        "coder",
+        "/base/charts/coder.tgz",
     )
     assert helm.rollback_words("coder", "shop", "3") == (
         "rollback",
-        "coder",
-        "3",
         "--namespace=shop",
         "--timeout=300s",
         "--kubeconfig=/base/kube/admin",
         "--kube-context=site",
+        "--",
+        "coder",
+        "3",
     )
 
 
