@@ -28,7 +28,11 @@ _CONSEQUENCE = (
     source=Source(step=7, fault=("H02", "H03", "S03")),
 )
 def ca_secret_is_mounted_where_go_reads_it(view: ReleaseView) -> Judgement:
-    """Values and pods agree on name and key of the CA secret, and Go reads where it is mounted."""
+    """Values and pods agree on name and key of the CA secret, and Go reads where it is mounted.
+
+    SSL_CERT_FILE and SSL_CERT_DIR count as `env` and `envFrom` of the container set them. What
+    the image itself sets cannot be known from a cluster: its default places are taken to hold.
+    """
     wanted = wanted_secret(view)
     workloads = release_workloads(view)
     found = tuple(ca_mounts(workloads, wanted.name))

@@ -112,6 +112,69 @@ def test_variables_are_read_from_manifests(tmp_path: Path, value: str, status: S
     assert Folder(tmp_path, coderd=text).verdict(CHECK).status is status
 
 
+MAP = """apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings, namespace: coder}
+data:
+  SSL_CERT_DIR: %s
+  OTHER: settings-s3cret
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "objects", "status"),
+    [
+        ("configMapRef: {name: settings}", MAP % "/opt/ca", Status.FAIL),
+        ("configMapRef: {name: settings}", MAP % "/etc/ssl/certs", Status.PASS),
+        ("configMapRef: {name: settings}", MAP.replace("SSL_CERT", "X") % "/x", Status.PASS),
+        ("configMapRef: {name: settings}", None, Status.ERROR),
+        ("configMapRef: {name: settings, optional: true}", None, Status.ERROR),
+        ("secretRef: {name: elsewhere}", None, Status.ERROR),
+        ("secretRef: {name: local-registry-cert}", None, Status.PASS),
+        ("configMapRef: {name: settings}, prefix: APP_", None, Status.PASS),
+        ("configMapRef: {name: settings}, prefix: SSL_", MAP % "/opt/ca", Status.PASS),
+        (
+            "configMapRef: {name: settings}, prefix: SSL_",
+            MAP.replace("SSL_CERT", "CERT") % "/opt/ca",
+            Status.FAIL,
+        ),
+        (
+            "secretRef: {name: settings}",
+            MAP.replace("ConfigMap", "Secret").replace("data:", "stringData:") % "/etc/ssl/certs",
+            Status.ERROR,
+        ),
+    ],
+)
+def test_variables_of_whole_config_maps_and_secrets_count(
+    tmp_path: Path, source: str, objects: str | None, status: Status
+) -> None:
+    env = "          env:\n"
+    text = coderd().replace(env, f"          envFrom: [{{{source}}}]\n{env}")
+    folder = Folder(tmp_path, coderd=text, settings=objects)
+    found = folder.verdict(CHECK)
+    assert found.status is status, found
+    if status is Status.ERROR:
+        assert source.split("name: ")[1].split(",")[0].rstrip("}") in found.reason
+
+
+def test_what_the_container_sets_itself_counts_more_than_whole_config_maps(tmp_path: Path) -> None:
+    env = "          env:\n"
+    own = f"{env}            - {{name: SSL_CERT_DIR, value: /etc/ssl/certs}}\n"
+    source = "          envFrom: [{configMapRef: {name: settings}}]\n"
+    text = coderd().replace(env, f"{source}{own}")
+    folder = Folder(tmp_path, coderd=text, settings=MAP % "/opt/ca")
+    assert folder.verdict(CHECK).status is Status.PASS
+
+
+def test_of_two_config_maps_the_later_one_counts(tmp_path: Path) -> None:
+    env = "          env:\n"
+    names = "{configMapRef: {name: settings}}, {configMapRef: {name: later}}"
+    text = coderd().replace(env, f"          envFrom: [{names}]\n{env}")
+    later = MAP.replace("settings,", "later,") % "/etc/ssl/certs"
+    folder = Folder(tmp_path, coderd=text, settings=MAP % "/opt/ca", later=later)
+    assert folder.verdict(CHECK).status is Status.PASS
+
+
 def test_repair_puts_the_ca_where_the_variables_say(tmp_path: Path) -> None:
     env = "          env:\n"
     text = coderd().replace(env, f"{env}            - {{name: SSL_CERT_DIR, value: /opt/ca}}\n")
