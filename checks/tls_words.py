@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from gapcheck.counting import counted
 from gapcheck.fixtures import pki
 from gapcheck.fixtures.facts import TlsFact
 from gapcheck.fixtures.gotls.refusal import Reason
@@ -93,5 +94,5 @@ def _shown(der: bytes) -> str:
     try:
         cert = pki.read_certificate(der)
     except ValueError:
-        return f"{len(der)} octets that are no readable certificate"
+        return f"{counted(len(der), 'octet')}, no readable certificate"
     return f"{cert.named}, issued by {cert.issuer or '(empty name)'}, to {cert.not_after:%F %TZ}"

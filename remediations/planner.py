@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+from gapcheck.counting import counted
 from gapcheck.engine import Evaluation
 from gapcheck.errors import CannotPlan, EditRefused, Unmeasured
 from gapcheck.fixtures.facts import (
@@ -345,7 +346,8 @@ def _note(change: AnyChange, facts: FactSet) -> str:
         )
     if isinstance(change, IssueCertificate):
         names = ", ".join((*change.names, *change.addresses))
-        return f"certificate for {names}, {change.days} days; keys are made when it is applied"
+        life = counted(change.days, "day")
+        return f"certificate for {names}, {life}; keys are made when it is applied"
     return ""
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from gapcheck.counting import counted
 from gapcheck.errors import RepairFailed
 from gapcheck.model import SubjectId
 from gapcheck.remediations.journal import Entry, is_torn, read_journal
@@ -189,7 +190,7 @@ def places(targets: Iterable[SubjectId]) -> str:
 def run_lines(runs: Runs, run_id: str) -> Iterator[str]:
     """What one run did, step by step, and what can be done about it."""
     run = runs.summary(run_id)
-    yield f"run {run.id}: {run.state}, {run.changes} changes"
+    yield f"run {run.id}: {run.state}, {counted(run.changes, 'change')}"
     if run.undoes:
         yield f"  undoes run {run.undoes}"
     if run.site:
@@ -216,7 +217,7 @@ def _entry_lines(entry: Entry, planned: PlannedChange | None) -> Iterator[str]:
     effect = entry.effect
     named = effect.get("unit") or effect.get("restart") or effect.get("container")
     what = named or effect.get("object") or ", ".join(paths[:1])
-    more = f" and {len(paths) - 1} more files" if len(paths) > 1 else ""
+    more = f" and {counted(len(paths) - 1, 'more file')}" if len(paths) > 1 else ""
     yield f"  {entry.at[11:19]}  {entry.kind}  {entry.target} {what}{more}{begun}".rstrip()
     if entry.detail:
         yield f"            {entry.detail}"

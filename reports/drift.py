@@ -8,8 +8,9 @@ from datetime import datetime
 from itertools import zip_longest
 from typing import TextIO
 
+from gapcheck.counting import counted
 from gapcheck.drift import Drift, FactChange, Item, Moment, RepairRun, Why
-from gapcheck.reports.wording import counted, printable
+from gapcheck.reports.wording import printable
 
 _MOST_GROUPS = 40
 _WIDEST = 100

@@ -9,12 +9,12 @@ import textwrap
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import TextIO, TypeVar
 
+from gapcheck.counting import counted
 from gapcheck.model import Cause, SubjectId
 from gapcheck.record import ChangeResult, Round
 from gapcheck.remediations.plan import Plan, PlannedChange
 from gapcheck.reports.groups import in_order, ranges
 from gapcheck.reports.terminal import Line, write_lines
-from gapcheck.reports.wording import counted
 
 _DIFF_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 _NODE = "node/"

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, TextIO
 
+from gapcheck.counting import counted
 from gapcheck.model import Cause, Finding, Risk, Severity, Status, SubjectId, Verdict
 from gapcheck.record import Record
 from gapcheck.reports.unmeasured import behind_gaps, gap_groups
-from gapcheck.reports.wording import counted, evidence_line, headline, printable, reason_of, wrapped
+from gapcheck.reports.wording import evidence_line, headline, printable, reason_of, wrapped
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -36,11 +36,6 @@ def evidence_line(evidence: Evidence) -> str:
     return f"{evidence.label}: {evidence.value}{where}"
 
 
-def counted(number: int, singular: str, plural: str = "") -> str:
-    """A number with its noun: "1 node", "3 nodes"."""
-    return f"{number} {singular if number == 1 else plural or singular + 's'}"
-
-
 def cut(text: str, longest: int) -> str:
     """`text`, or its first `longest` characters and how many more there are."""
     if len(text) <= longest:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gapcheck.checks.certificate.names import RESTART_PENDING
+from gapcheck.counting import counted
 from gapcheck.fixtures import pki
 from gapcheck.fixtures.gotls.refusal import Reason
 from gapcheck.fixtures.gotls.verdict import GoVerdict, judge_chain
@@ -39,7 +40,7 @@ def chain_ends_in_the_given_ca(view: RegistryView) -> Judgement:
     roots = registry_roots(view)
     served = served_chain(view)
     verdict = judge_chain(served, roots=pki.pool(roots.pem), host=None, now=view.now)
-    yield Evidence("served", f"{len(served)} certificates", measured_at(view))
+    yield Evidence("served", counted(len(served), "certificate"), measured_at(view))
     if verdict.ok:
         yield Evidence("ends in", ", ".join(_names(verdict.anchors)), roots.named)
         yield from _leaf_alone(view, roots, served)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gapcheck.counting import counted
 from gapcheck.fixtures.served import (
     certificate_file,
     file_certificates,
@@ -55,7 +56,7 @@ def a_certificate_is_sent(view: RegistryView) -> Judgement:
     """The handshake with the registry comes as far as its certificate."""
     tls = view.facts.tls
     if tls.chain:
-        yield Evidence("served", f"{len(tls.chain)} certificates", measured_at(view))
+        yield Evidence("served", counted(len(tls.chain), "certificate"), measured_at(view))
         return
     yield Finding(
         problem=f"no certificate was sent, the handshake ended with: {tls.error or 'no error'}",

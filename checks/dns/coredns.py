@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gapcheck.counting import counted
 from gapcheck.errors import NotApplicable, Unmeasured
 from gapcheck.fixtures.caddyfile import CorefileError, parse
 from gapcheck.fixtures.corefile import Answer, answer
@@ -37,7 +38,7 @@ def corefile_is_sound(view: DnsView) -> Judgement:
     if core is None:
         reason = "no Corefile of CoreDNS was found"
         raise NotApplicable(reason)
-    yield Evidence("Corefile", f"{len(texts.core_text.splitlines())} lines", core.locus)
+    yield Evidence("Corefile", counted(len(texts.core_text.splitlines()), "line"), core.locus)
     for problem in text_problems(texts.core_text, texts.imports or None):
         if problem.kind == "unknown-plugin" and (known := _known_to_the_build(view, problem)):
             yield known

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gapcheck.counting import counted
 from gapcheck.errors import NotApplicable
 from gapcheck.fixtures.facts import measured
 from gapcheck.model import CheckId, Evidence, Finding, Scope, Severity
@@ -37,7 +38,7 @@ def name_service_runs(view: DnsView) -> Judgement:
         waits = (Evidence("kubelet says", each.waits, place),) if each.waits else ()
         yield Finding(
             problem=f"{workload.kind} {workload.name} does not serve names: "
-            f"{each.ready} of {each.wanted} pods are ready",
+            f"{each.ready} of {counted(each.wanted, 'pod')} ready",
             evidence=(seen, *waits),
             consequence="lookup in every pod: i/o timeout or connection refused"
             if not each.ready

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gapcheck.counting import counted
 from gapcheck.errors import NotApplicable
 from gapcheck.fixtures import pki
 from gapcheck.fixtures.facts import NodeFacts
@@ -74,7 +75,7 @@ def anchors_are_in_the_bundle(view: NodeView) -> Judgement:
             continue
         yield Finding(
             problem=f"{path} is an anchor and is not in {family.bundle}",
-            evidence=(Evidence("bundle", f"{len(held)} roots", family.bundle),),
+            evidence=(Evidence("bundle", counted(len(held), "root"), family.bundle),),
             consequence="clients of the system store refuse the registry: "
             "x509: certificate signed by unknown authority",
             remedy_hint="rebuild the trust store",

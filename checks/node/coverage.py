@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import urlsplit
 
+from gapcheck.counting import counted
 from gapcheck.errors import NotApplicable, Unmeasured
 from gapcheck.fixtures.effective import effective_registry
 from gapcheck.fixtures.facts import KubeNode, NodeFacts, Present, measured
@@ -49,7 +50,9 @@ def every_schedulable_node_was_measured(view: NodesView) -> Judgement:
         if _subject_of(node, site_nodes) is None:
             yield _unnamed(node)
     measured_count = len(site_nodes) - len(unmeasured)
-    yield Evidence("measured", f"{measured_count} of {len(site_nodes)} nodes of the site")
+    yield Evidence(
+        "measured", f"{measured_count} of {counted(len(site_nodes), 'node')} of the site"
+    )
     yield Evidence("schedulable", str(len(schedulable)), "Node objects")
     for subject in unmeasured:
         reason = view.gap(subject) or "it was not looked at"

@@ -17,7 +17,7 @@ from gapcheck.view import NodeView
     scope=Scope.NODE,
     severity=Severity.MINOR,
     after=("NODE-TRUST-001",),
-    source=Source(step=3),
+    source=Source(step=3, fault=("N01",)),
 )
 def ca_to_come_is_here(view: NodeView) -> Judgement:
     """Every CA of the site's CA file stands where today's CA stands on this node.

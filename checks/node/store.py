@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator
 
+from gapcheck.counting import counted
 from gapcheck.errors import NotApplicable
 from gapcheck.fixtures import pki
 from gapcheck.fixtures.certs_d import host_names
@@ -164,7 +165,7 @@ def _broken(file: FileFact, note: PoolNote) -> Finding:
     where = f"{file.path}, line {note.line}" if note.line else file.path
     return Finding(
         problem=f"{where}: {note.detail}",
-        evidence=(Evidence("size", f"{file.size} bytes", file.path),),
+        evidence=(Evidence("size", counted(file.size, "byte"), file.path),),
         consequence="Go skips it, perhaps with its neighbour; OpenSSL refuses the whole bundle "
         "it is copied into: [X509] PEM lib",
         remedy_hint="remove the file and rebuild the store",

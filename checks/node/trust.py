@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from gapcheck.counting import counted
 from gapcheck.errors import NotApplicable
 from gapcheck.fixtures import pki
 from gapcheck.fixtures.effective import names_no_folder
@@ -131,7 +132,7 @@ def _by_go(view: NodeView, trust: NodeTrust) -> Judgement:
     """Without a CA file the node's own roots have to verify what the registry serves."""
     verdict = go_accepts(view, trust)
     if verdict and verdict.ok:
-        yield Evidence("verified by", f"{len(verdict.anchors)} root(s) of this node")
+        yield Evidence("verified by", f"{counted(len(verdict.anchors), 'root')} of this node")
         return
     if trust.gaps:
         raise trust.gaps[0]
@@ -268,7 +269,7 @@ def _stores(trust: NodeTrust) -> Iterator[Evidence]:
     for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
         if unit and name in unit.environment:
             yield Evidence(name, unit.environment[name], unit.name)
-    yield Evidence("system store", f"{count} roots", files)
+    yield Evidence("system store", counted(count, "root"), files)
     effective = trust.effective
     if effective is None:
         return
@@ -276,7 +277,7 @@ def _stores(trust: NodeTrust) -> Iterator[Evidence]:
         yield Evidence("per-registry settings", effective.fatal, effective.runtime.named)
     elif effective.folder:
         count = len(effective.folder.fingerprints)
-        yield Evidence("per-registry folder", f"{count} CAs", effective.folder.path)
+        yield Evidence("per-registry folder", counted(count, "CA"), effective.folder.path)
     elif effective.ignored_list:
         yield Evidence("per-registry folders", "ignored: a list of two", effective.ignored_list)
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from gapcheck.counting import counted
 from gapcheck.errors import NotApplicable
 from gapcheck.fixtures.facts import ContainerFact, MountFact, require
 from gapcheck.fixtures.served import machine
@@ -60,7 +61,7 @@ def container_runs(view: RegistryView) -> Judgement:
     container = _container(view)
     seen = Evidence(
         "state",
-        f"{container.status}, restarted {container.restart_count} times",
+        f"{container.status}, restarted {counted(container.restart_count, 'time')}",
         f"docker inspect {container.name}",
     )
     yield seen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gapcheck.counting import counted
 from gapcheck.errors import NotApplicable, Unmeasured
 from gapcheck.fixtures.facts import ImageFact, measured
 from gapcheck.fixtures.images import names_registry, parse_reference
@@ -101,8 +102,8 @@ def _defects(image: ImageFact) -> Iterator[Finding]:
     elif image.missing_blobs:
         shown = ", ".join(image.missing_blobs[:_SHOWN])
         yield Finding(
-            problem=f"{image.reference}: {len(image.missing_blobs)} blobs that its manifest names "
-            "are not in the registry",
+            problem=f"{image.reference}: the registry lacks "
+            f"{counted(len(image.missing_blobs), 'blob')} that its manifest names",
             evidence=(Evidence("missing", shown, "HEAD blob: 404"),),
             consequence="pulls fail: could not fetch content descriptor ...: not found",
             remedy_hint=_push(image.reference),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gapcheck.counting import counted
 from gapcheck.fixtures.helm_values import is_read, user_values
 from gapcheck.fixtures.images import parse_reference
 from gapcheck.fixtures.workload_images import (
@@ -57,7 +58,7 @@ def every_image_comes_from_the_registry(view: ReleaseView) -> Judgement:
                 because=(CheckId("REL-VALUE-001"),) if in_vain else (),
                 data={"want": wanted_image(view, image, values, workloads)},
             )
-    yield Evidence("images", f"{count} in {len(workloads)} workloads", view.facts.source)
+    yield Evidence("images", f"{count} in {counted(len(workloads), 'workload')}", view.facts.source)
     refuse_partial(view, "every image")
 
 

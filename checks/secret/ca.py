@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gapcheck.counting import counted
 from gapcheck.errors import NotApplicable, Unmeasured
 from gapcheck.fixtures import pki
 from gapcheck.fixtures.ca_secret import (
@@ -87,7 +88,7 @@ def ca_secret_has_a_certificate_under_the_key(view: ReleaseView) -> Judgement:
             yield _defect(
                 secret,
                 wanted.key,
-                f"holds {_form(view, key)} under {wanted.key}, {key.size} bytes; "
+                f"holds {_form(view, key)} under {wanted.key}, {counted(key.size, 'byte')}; "
                 "a PEM certificate is needed",
                 f"pods load no CA from it: {_X509}",
             )

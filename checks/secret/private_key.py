@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gapcheck.counting import counted
 from gapcheck.errors import NotApplicable
 from gapcheck.fixtures.ca_secret import all_secrets, wanted_secret
 from gapcheck.fixtures.workload_images import refuse_partial
@@ -32,7 +33,7 @@ def ca_secret_holds_no_private_key(view: ReleaseView) -> Judgement:
                 yield Finding(
                     problem=f"the secret {secret.namespace}/{secret.name} holds a private key "
                     f"under {key.name}",
-                    evidence=(Evidence(key.name, f"{key.size} bytes", secret.locus),),
+                    evidence=(Evidence(key.name, counted(key.size, "byte"), secret.locus),),
                     consequence="whoever reads the secret can sign or serve for any name that "
                     "nodes and pods trust this certificate for; the key counts as leaked",
                     remedy_hint="remove the private key, then reissue the registry's certificate "

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
+from gapcheck.counting import counted
 from gapcheck.errors import CannotPlan, NotApplicable, Unmeasured
 from gapcheck.fixtures import pki
 from gapcheck.fixtures.facts import Absent, FileFact, Present, measured, require
@@ -177,8 +178,9 @@ def _days(view: RegistryView, begin: datetime, ca: Cert | None) -> int:
     days = wanted if ca is None else min(wanted, (ca.not_after - begin) // _DAY)
     if days <= view.site.policy.min_days_left:
         raise CannotPlan(
-            f"a certificate of {days} days would already be in the renewal window "
-            f"({view.site.policy.min_days_left} days): a new CA, or another policy, comes first"
+            f"a certificate of {counted(days, 'day')} would already be in the renewal window "
+            f"({counted(view.site.policy.min_days_left, 'day')}): a new CA, or another policy, "
+            "comes first"
         )
     return days
 

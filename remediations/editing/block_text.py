@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gapcheck.counting import counted
 from gapcheck.errors import EditRefused
 from gapcheck.remediations.editing.lines import decode, split_lines
 from gapcheck.remediations.plan import EditBlock, LineEdit
@@ -47,8 +48,8 @@ def _split(
     if len(starts) != 1 or len(ends) != 1 or ends[0] < starts[0]:
         raise EditRefused(
             change.path,
-            f"{begin!r} stands {len(starts)} times and {end!r} {len(ends)} times; "
-            "one of each, in this order, is a block",
+            f"{begin!r} stands {counted(len(starts), 'time')} and {end!r} "
+            f"{counted(len(ends), 'time')}; one of each, in this order, is a block",
         )
     return (
         list(lines[: starts[0]]),

@@ -7,6 +7,7 @@ would change more (through an anchor, say) is refused.
 
 from __future__ import annotations
 
+from gapcheck.counting import counted
 from gapcheck.errors import EditRefused
 from gapcheck.remediations.editing.keys import Plain, dotted, edited_data, same
 from gapcheck.remediations.editing.lines import decode
@@ -37,7 +38,9 @@ def _one(path: str, body: str, document: int, edit: KeyEdit) -> str:
     if not documents and document == 0:
         documents = [None]
     if not 0 <= document < len(documents):
-        raise EditRefused(path, f"it holds {len(documents)} documents; {document + 1} was meant")
+        raise EditRefused(
+            path, f"it holds {counted(len(documents), 'document')}; {document + 1} was meant"
+        )
     before = documents[document]
     wanted = edited_data(path, {} if before is None else before, (edit,))
     if same(before, wanted) or (before is None and wanted == {}):

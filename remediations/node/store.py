@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
+from gapcheck.counting import counted
 from gapcheck.errors import CannotPlan
 from gapcheck.fixtures import pki
 from gapcheck.fixtures.facts import FileFact, NodeFacts
@@ -32,7 +33,9 @@ def plan_removal_of_stale(finding: Finding, view: NodeView) -> Iterator[Change]:
     days = view.site.policy.ca_overlap_days
     since = view.now - timedelta(days=days)
     if max(_current(view, trust.ca.fingerprints), default=0.0) > since.timestamp():
-        raise CannotPlan(f"the new CA came less than {days} days ago (policy.ca_overlap_days)")
+        raise CannotPlan(
+            f"the new CA came less than {counted(days, 'day')} ago (policy.ca_overlap_days)"
+        )
     if path.endswith("/ca.crt") and "/certs.d/" in path:
         yield WriteFile(
             target=view.subject,

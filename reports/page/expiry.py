@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from gapcheck.counting import counted
 from gapcheck.record import CertificateLife
-from gapcheck.reports.wording import counted
 
 MOST = 100
 WIDTH = 600

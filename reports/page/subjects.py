@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gapcheck.counting import counted
 from gapcheck.model import SubjectId
-from gapcheck.reports.wording import counted
 
 _EXAMPLES = 4
 _ROOM = 400_000

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import pytest
 
+from gapcheck.counting import counted
 from gapcheck.model import Status, SubjectId, Verdict
 from gapcheck.registry import Check, catalogue
 from gapcheck.reports.wording import evidence_line, reason_of
@@ -134,7 +135,7 @@ class CheckItem(pytest.Item):
         bad = [v for v in verdicts if v.status is worst.status]
         lines = [line for verdict in bad[:_SHOWN] for line in _lines(verdict)]
         more = len(bad) - _SHOWN
-        return "\n".join([*lines, *([f"and {more} more subjects"] if more > 0 else [])])
+        return "\n".join([*lines, *([f"and {counted(more, 'more subject')}"] if more > 0 else [])])
 
 
 def _outcome(status: Status) -> tuple[Outcome, Literal["setup", "call"]]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from gapcheck.applying import asked_by, still_fitting
+from gapcheck.counting import counted
 from gapcheck.engine import Evaluation
 from gapcheck.errors import UsageError
 from gapcheck.exits import Exit
@@ -110,7 +111,7 @@ class _Run:
         if prepared.repair is Exit.OK:
             more = self._plan(plan.round + 1).changes
             if more:
-                note = f"{len(more)} more changes can be planned now: {given.again}"
+                note = f"{counted(len(more), 'more change')} can be planned now: {given.again}"
                 prepared.notes = (*prepared.notes, note)
             self._applier().finish()
 
@@ -247,7 +248,7 @@ class _Run:
         prepared.repair = Exit.REPAIR
         results = take_back(prepared.run_id, self.state, self.machines)
         said = "; ".join(f"{each.target} {each.state}" for each in results)
-        note = f"{worse} more checks failed than before: the run was undone ({said})"
+        note = f"{counted(worse, 'more check')} failed than before: the run was undone ({said})"
         prepared.notes = (*prepared.notes, note)
         self._measure_again({each.target for each in results})
 

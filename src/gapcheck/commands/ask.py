@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gapcheck.commands.options import Watch, load, select_option, site_option
+from gapcheck.counting import counted
 from gapcheck.errors import UsageError
 from gapcheck.exits import Exit
 
@@ -59,7 +60,7 @@ def collect(
     for gap in prepared.facts.gaps:
         click.echo(f"not measured: {gap.subject} {gap.stage}: {gap.reason}", err=True)
     subjects, blobs = len(prepared.facts.by_subject), len(prepared.facts.blobs)
-    click.echo(f"{output}: {subjects} subjects, {blobs} contents", err=True)
+    click.echo(f"{output}: {counted(subjects, 'subject')}, {counted(blobs, 'content')}", err=True)
     return Exit.UNMEASURED if prepared.facts.gaps else Exit.OK
 
 

@@ -21,6 +21,7 @@ from gapcheck.commands.options import (
     site_option,
     target_option,
 )
+from gapcheck.counting import counted
 from gapcheck.errors import UsageError
 from gapcheck.exits import Exit, of_verdicts, worst
 
@@ -224,7 +225,9 @@ def plan(obj: dict[str, Any], /, **given: Any) -> int:  # noqa: ANN401 - options
     write_plan(found, sys.stdout, colour=colour_for(sys.stdout, obj))
     if output is not None and not obj["quiet"]:
         do = f"gapcheck apply {shlex.quote(str(output))}{_site(given)}"
-        click.echo(f"{output}: {len(found.changes)} changes; do them with: {do}", err=True)
+        click.echo(
+            f"{output}: {counted(len(found.changes), 'change')}, to be done with: {do}", err=True
+        )
     elif found.changes:
         click.echo("more may follow once these are done; gapcheck fix does them", err=True)
     planned = Exit.FAILED if found.changes or found.unplanned else Exit.OK

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
+from gapcheck.counting import counted
 from gapcheck.errors import CannotPlan, EditRefused
 from gapcheck.exporting.source import Export, Remainder, Source
 from gapcheck.exporting.tasks import (
@@ -62,7 +63,7 @@ class _Play:
         many = {"serial": [1, "10%"]} if len(self.hosts) > 1 else {}
         handlers = {"handlers": self.handlers} if self.handlers else {}
         return {
-            "name": f"Registry on {len(self.hosts)} nodes"
+            "name": f"Registry on {counted(len(self.hosts), 'node')}"
             if many
             else f"Registry on {self.hosts[0]}",
             "hosts": self.hosts,

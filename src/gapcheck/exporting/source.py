@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
+from gapcheck.counting import counted
 from gapcheck.engine import Evaluation
 from gapcheck.exits import Exit, worst
 from gapcheck.fixtures.facts import FactSet
@@ -77,7 +78,9 @@ class Source:
         waiting = Counter(v.root_causes for v in verdicts if v.status is Status.BLOCKED)
         for roots, count in waiting.items():
             named = ", ".join(map(str, roots))
-            found.miss(f"{count} checks wait for {named}: repair that, measure and export again")
+            who = counted(count, "check")
+            verb = "waits" if count == 1 else "wait"
+            found.miss(f"{who} {verb} for {named}: repair that, measure and export again")
         subjects = {verdict.subject for verdict in verdicts}
         for gap in (each for each in self.evaluation.facts.gaps if each.subject in subjects):
             found.miss(f"{gap.subject} {gap.stage}: {gap.reason}")

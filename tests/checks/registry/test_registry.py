@@ -216,7 +216,7 @@ def test_a_login_held_back_points_at_the_certificate() -> None:
         ({"status": 401}, "refused"),
         ({"status": 403}, "forbidden"),
         ({"status": 500}, "500"),
-        ({"missing_blobs": ("sha256:x",)}, "1 blobs"),
+        ({"missing_blobs": ("sha256:x",)}, "1 blob that"),
         ({"trouble": "blobs are redirected to s3.local: refused"}, "s3.local"),
     ],
 )

@@ -154,7 +154,7 @@ def test_variables_of_whole_config_maps_and_secrets_count(
     found = folder.verdict(CHECK)
     assert found.status is status, found
     if status is Status.ERROR:
-        assert source.split("name: ")[1].split(",")[0].rstrip("}") in found.reason
+        assert source.split("name: ")[1].split(",", maxsplit=1)[0].rstrip("}") in found.reason
 
 
 def test_what_the_container_sets_itself_counts_more_than_whole_config_maps(tmp_path: Path) -> None:
