@@ -24,7 +24,15 @@ from gapcheck.suite import Prepared
 
 REPORTS = {"report.json": json, "report.html": html, "junit.xml": junit}
 # What reads certificates, answers and files: another version of these may read them otherwise.
-_LIBRARIES = ("cryptography", "pyopenssl", "dnspython", "kubernetes", "ruamel.yaml", "tomlkit")
+_LIBRARIES = (
+    "cryptography",
+    "pyopenssl",
+    "dnspython",
+    "kubernetes",
+    "ruamel.yaml",
+    "tomli",
+    "tomlkit",
+)
 
 
 def write_evidence(path: Path, prepared: Prepared, record: Record) -> None:
