@@ -208,7 +208,7 @@ def ca_secret_holds_no_former_ca(view: ReleaseView) -> Judgement:
         held = pki.certificates(certificate_blocks(view, key))
         former = [each.named for each in held if each.der not in ca.certificates]
         if len(held) > FEW:
-            yield Evidence("holds a bundle", f"{len(held)} certificates", secret.locus)
+            yield Evidence("holds a bundle", counted(len(held), "certificate"), secret.locus)
         elif former:
             yield _defect(
                 secret,
