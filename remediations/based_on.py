@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 import msgspec
 
 from gapcheck.engine import Evaluation
-from gapcheck.fixtures.facts import FactSet
+from gapcheck.fixtures.fact_set import FactSet
 from gapcheck.model import CLUSTER, SITE, Cause, Status, SubjectId
 from gapcheck.remediations.plan import (
     AnyChange,

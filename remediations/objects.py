@@ -6,15 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gapcheck.errors import CannotPlan
-from gapcheck.fixtures.facts import (
-    Absent,
-    ConfigMapFact,
-    FileFact,
-    Observed,
-    Present,
-    SecretFact,
-    Workload,
-)
+from gapcheck.fixtures.facts import Absent, FileFact, Observed, Present
+from gapcheck.fixtures.kube_facts import ConfigMapFact, SecretFact, Workload
 from gapcheck.model import CLUSTER, RELEASE, SITE
 from gapcheck.remediations.plan import EditYaml, KeyEdit, PatchObject
 from gapcheck.view import View

@@ -9,17 +9,9 @@ from fnmatch import fnmatchcase
 from gapcheck.counting import counted
 from gapcheck.engine import Evaluation
 from gapcheck.errors import CannotPlan, EditRefused, Unmeasured
-from gapcheck.fixtures.facts import (
-    ClusterFacts,
-    FactSet,
-    FileFact,
-    NodeFacts,
-    Observed,
-    Present,
-    RegistryFacts,
-    ReleaseFacts,
-    SiteFacts,
-)
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import FileFact, NodeFacts, Observed, Present, RegistryFacts, SiteFacts
+from gapcheck.fixtures.kube_facts import ClusterFacts, ReleaseFacts
 from gapcheck.model import (
     CLUSTER,
     REGISTRY,

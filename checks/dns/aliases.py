@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from gapcheck.fixtures.facts import HostAlias, Workload
 from gapcheck.fixtures.hosts import normal_address
+from gapcheck.fixtures.kube_facts import HostAlias, Workload
 from gapcheck.fixtures.pod_names import aliases_of, registry_name
 from gapcheck.fixtures.workload_images import refuse_partial, release_workloads
 from gapcheck.model import Evidence, Finding, Scope, Severity

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from gapcheck.errors import NotApplicable, Unmeasured
 from gapcheck.fixtures.caddyfile import CorefileError
-from gapcheck.fixtures.facts import Present, Workload
+from gapcheck.fixtures.facts import Present
+from gapcheck.fixtures.kube_facts import Workload
 from gapcheck.fixtures.pod_names import (
     Named,
     answered,

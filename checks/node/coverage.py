@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 from gapcheck.counting import counted
 from gapcheck.errors import NotApplicable, Unmeasured
 from gapcheck.fixtures.effective import effective_registry
-from gapcheck.fixtures.facts import KubeNode, NodeFacts, Present, measured
+from gapcheck.fixtures.facts import NodeFacts, Present, measured
+from gapcheck.fixtures.kube_facts import KubeNode
 from gapcheck.fixtures.node_trust import node_trust
 from gapcheck.model import (
     CLUSTER,

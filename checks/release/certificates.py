@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from gapcheck.errors import Unmeasured
 from gapcheck.fixtures.ca_mounts import CaMount, ca_mounts, hides, misplaced, misses_key
 from gapcheck.fixtures.ca_secret import wanted_secret
-from gapcheck.fixtures.facts import Workload
 from gapcheck.fixtures.helm_values import certificate_secrets, user_values
+from gapcheck.fixtures.kube_facts import Workload
 from gapcheck.fixtures.workload_images import refuse_partial, release_workloads
 from gapcheck.model import Evidence, Finding, Scope, Severity
 from gapcheck.registry import Judgement, Source, check

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
 from gapcheck.errors import NotApplicable
-from gapcheck.fixtures.facts import PodFact, Workload, measured
+from gapcheck.fixtures.facts import measured
 from gapcheck.fixtures.images import parse_reference
+from gapcheck.fixtures.kube_facts import PodFact, Workload
 from gapcheck.fixtures.workload_images import from_registry
 from gapcheck.model import CheckId, Evidence, Finding, Scope, Severity
 from gapcheck.registry import Judgement, Source, check

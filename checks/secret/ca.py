@@ -15,7 +15,7 @@ from gapcheck.fixtures.ca_secret import (
     loaded_by_go,
     wanted_secret,
 )
-from gapcheck.fixtures.facts import SecretFact, SecretKey
+from gapcheck.fixtures.kube_facts import SecretFact, SecretKey
 from gapcheck.fixtures.registry_ca import FEW, RegistryCa, go_verdict, registry_ca
 from gapcheck.fixtures.workload_images import refuse_partial
 from gapcheck.model import Evidence, Finding, Scope, Severity

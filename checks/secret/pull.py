@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from gapcheck.errors import NotApplicable, Unmeasured
 from gapcheck.fixtures.ca_secret import release_secrets
-from gapcheck.fixtures.facts import SecretFact, Workload, require
+from gapcheck.fixtures.facts import require
 from gapcheck.fixtures.images import ImageReference, parse_reference
+from gapcheck.fixtures.kube_facts import SecretFact, Workload
 from gapcheck.fixtures.pull_secrets import credentials_fit
 from gapcheck.fixtures.workload_images import (
     from_registry,

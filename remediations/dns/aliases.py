@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gapcheck.errors import CannotPlan
-from gapcheck.fixtures.facts import Workload
+from gapcheck.fixtures.kube_facts import Workload
 from gapcheck.fixtures.pod_names import registry_name
 from gapcheck.fixtures.workload_images import release_workloads
 from gapcheck.model import Finding, Risk

@@ -9,7 +9,8 @@ from typing import Any
 from gapcheck.errors import CannotPlan
 from gapcheck.fixtures.caddyfile import CorefileError
 from gapcheck.fixtures.corefile import with_hosts_entry
-from gapcheck.fixtures.facts import ConfigMapFact, Present, Workload
+from gapcheck.fixtures.facts import Present
+from gapcheck.fixtures.kube_facts import ConfigMapFact, Workload
 from gapcheck.remediations.objects import edit_object, patch_object, put, roll_out
 from gapcheck.remediations.plan import EditYaml, PatchObject
 from gapcheck.view import DnsView, View

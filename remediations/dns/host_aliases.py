@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from gapcheck.fixtures.facts import HostAlias, Workload
 from gapcheck.fixtures.hosts import normal_address
+from gapcheck.fixtures.kube_facts import HostAlias, Workload
 from gapcheck.remediations.objects import put
 from gapcheck.remediations.plan import KeyEdit
 

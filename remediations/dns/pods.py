@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gapcheck.errors import CannotPlan, Unmeasured
-from gapcheck.fixtures.facts import Workload
+from gapcheck.fixtures.kube_facts import Workload
 from gapcheck.fixtures.pod_names import ClusterDns, cluster_dns, lacking_alias, registry_name
 from gapcheck.model import Finding, Risk
 from gapcheck.registry import remedy

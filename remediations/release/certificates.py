@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from gapcheck.errors import CannotPlan, Unmeasured
 from gapcheck.fixtures.ca_mounts import MAIN_WORKLOAD, CaMount, ca_mounts, read_folder
 from gapcheck.fixtures.ca_secret import release_secrets
-from gapcheck.fixtures.facts import Container, Volume, Workload
 from gapcheck.fixtures.helm_values import certificate_secrets, user_values
+from gapcheck.fixtures.kube_facts import Container, Volume, Workload
 from gapcheck.fixtures.workload_images import release_workloads
 from gapcheck.model import Finding, Risk
 from gapcheck.registry import remedy

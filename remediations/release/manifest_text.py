@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from gapcheck.errors import CannotPlan
-from gapcheck.fixtures.facts import Present, Workload
+from gapcheck.fixtures.facts import Present
+from gapcheck.fixtures.kube_facts import Workload
 from gapcheck.fixtures.yaml_nodes import YamlDefect, load
 from gapcheck.view import View
 

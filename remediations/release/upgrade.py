@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from gapcheck.errors import CannotPlan, Unmeasured
-from gapcheck.fixtures.facts import FactSet, Present, ReleaseFacts, ReleaseRecord, measured
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Present, measured
 from gapcheck.fixtures.helm_values import (
     ValuesFile,
     installed_record,
@@ -20,6 +21,7 @@ from gapcheck.fixtures.helm_values import (
     values_files,
     values_of,
 )
+from gapcheck.fixtures.kube_facts import ReleaseFacts, ReleaseRecord
 from gapcheck.fixtures.workload_images import unreached
 from gapcheck.model import CLUSTER, RELEASE
 from gapcheck.remediations.diff import unified

@@ -8,7 +8,8 @@ from typing import Any
 
 from gapcheck.errors import CannotPlan
 from gapcheck.fixtures.ca_secret import ca_secrets, mounting
-from gapcheck.fixtures.facts import SecretFact, measured
+from gapcheck.fixtures.facts import measured
+from gapcheck.fixtures.kube_facts import SecretFact
 from gapcheck.model import CLUSTER, SITE, Finding, Risk
 from gapcheck.registry import remedy
 from gapcheck.remediations.objects import edit_object, patch_object, put, roll_out

@@ -9,7 +9,7 @@ from typing import Any
 from gapcheck.errors import CannotPlan, Unmeasured
 from gapcheck.fixtures import pki
 from gapcheck.fixtures.ca_secret import key_of
-from gapcheck.fixtures.facts import SecretFact
+from gapcheck.fixtures.kube_facts import SecretFact
 from gapcheck.fixtures.registry_ca import FEW, registry_ca
 from gapcheck.view import View
 

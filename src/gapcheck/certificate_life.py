@@ -11,18 +11,17 @@ from collections.abc import Iterator
 import msgspec
 
 from gapcheck.fixtures import pki
+from gapcheck.fixtures.fact_set import FactSet, SubjectFacts
 from gapcheck.fixtures.facts import (
-    FactSet,
     FileFact,
     NodeFacts,
     Observed,
     Present,
     RegistryFacts,
-    ReleaseFacts,
     ServiceFacts,
     SiteFacts,
-    SubjectFacts,
 )
+from gapcheck.fixtures.kube_facts import ReleaseFacts
 from gapcheck.model import SubjectId
 from gapcheck.record import CertificateLife
 

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from gapcheck.errors import NotApplicable, Unmeasured
-from gapcheck.fixtures.facts import FactSet
+from gapcheck.fixtures.fact_set import FactSet
 from gapcheck.model import (
     Cause,
     CheckId,

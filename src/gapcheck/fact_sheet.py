@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from gapcheck.drift import GAP, SETTING, UNMEASURED
-from gapcheck.fixtures.facts import FactSet
+from gapcheck.fixtures.fact_set import FactSet
 from gapcheck.model import NODES, Scope, SubjectId
 from gapcheck.registry import Catalogue
 from gapcheck.site import Site

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gapcheck.fixtures.facts import KubeNode, ReleaseRecord
 from gapcheck.fixtures.helm import HelmDefect, decode_record, release_record
 from gapcheck.fixtures.images import parse_reference
+from gapcheck.fixtures.kube_facts import KubeNode, ReleaseRecord
 from gapcheck.fixtures.pki import Cert, read_certificate
 from gapcheck.fixtures.probes.kube import Kube, KubeError, cannot, open_cluster
 from gapcheck.fixtures.probes.tls import handshake

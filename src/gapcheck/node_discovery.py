@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pydantic
 
 from gapcheck.errors import SiteError
-from gapcheck.fixtures.facts import KubeNode
+from gapcheck.fixtures.kube_facts import KubeNode
 from gapcheck.fixtures.label_selector import parse_selector
 from gapcheck.model import NODES, Gap, node_subject
 from gapcheck.site import Node, NodesFrom, Site

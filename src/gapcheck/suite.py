@@ -20,7 +20,8 @@ from gapcheck.certificate_life import certificate_lives
 from gapcheck.engine import Evaluation
 from gapcheck.errors import UsageError
 from gapcheck.exits import Exit, of_verdicts, worst
-from gapcheck.fixtures.facts import FactSet, SiteFacts
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import SiteFacts
 from gapcheck.model import SITE, CheckId, RemedyInfo, Risk, Status, SubjectId, Verdict, is_named
 from gapcheck.record import Description, Record, Round, RunInfo
 from gapcheck.registry import Check, catalogue

@@ -11,18 +11,9 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar, cast
 
 from gapcheck.errors import Unmeasured
-from gapcheck.fixtures.facts import (
-    ClusterFacts,
-    DnsFacts,
-    FactSet,
-    FileFact,
-    NodeFacts,
-    RegistryFacts,
-    ReleaseFacts,
-    ServiceFacts,
-    SiteFacts,
-    SubjectFacts,
-)
+from gapcheck.fixtures.fact_set import FactSet, SubjectFacts
+from gapcheck.fixtures.facts import FileFact, NodeFacts, RegistryFacts, ServiceFacts, SiteFacts
+from gapcheck.fixtures.kube_facts import ClusterFacts, DnsFacts, ReleaseFacts
 from gapcheck.model import CLUSTER, DNS, REGISTRY, RELEASE, SITE, Gap, SubjectId, node_subject
 from gapcheck.site import Node, Site, Waiver
 

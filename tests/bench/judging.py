@@ -15,7 +15,8 @@ from support.certs import NOW
 from support.healthy import healthy, site
 
 from gapcheck.engine import Evaluation
-from gapcheck.fixtures.facts import FactSet, Unreadable
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Unreadable
 from gapcheck.model import SubjectId
 from gapcheck.registry import catalogue
 

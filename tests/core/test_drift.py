@@ -13,15 +13,8 @@ from support.looks import look, steady
 
 from gapcheck.comparison import compare
 from gapcheck.drift import Drift, Item, RepairRun, Why
-from gapcheck.fixtures.facts import (
-    Clock,
-    FactSet,
-    Filesystem,
-    NodeFacts,
-    Present,
-    UnitFact,
-    Unreadable,
-)
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Clock, Filesystem, NodeFacts, Present, UnitFact, Unreadable
 from gapcheck.model import NODES, Gap, SubjectId
 from gapcheck.registry import Catalogue, catalogue
 from gapcheck.remembered import Finished

@@ -7,14 +7,9 @@ from support.healthy import site, with_facts, with_file
 from support.looks import look, steady
 
 from gapcheck.fact_sheet import encode_sheet, parse_sheet
-from gapcheck.fixtures.facts import (
-    Absent,
-    ConfigMapFact,
-    DirEntry,
-    FactSet,
-    Present,
-    Unreadable,
-)
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Absent, DirEntry, Present, Unreadable
+from gapcheck.fixtures.kube_facts import ConfigMapFact
 from gapcheck.model import RELEASE
 
 

@@ -18,7 +18,7 @@ import pytest
 from support.certs import Pair, authority, guide_certificate, issue
 
 from gapcheck.errors import UsageError
-from gapcheck.fixtures.facts import ReleaseRecord
+from gapcheck.fixtures.kube_facts import ReleaseRecord
 from gapcheck.init_discovery import profile_of
 from gapcheck.init_site import discover, write_site
 from gapcheck.site import NodesFrom

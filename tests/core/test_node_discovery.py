@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gapcheck.errors import SiteError
-from gapcheck.fixtures.facts import KubeNode
+from gapcheck.fixtures.kube_facts import KubeNode
 from gapcheck.model import Gap, SubjectId
 from gapcheck.node_discovery import resolve_nodes
 from gapcheck.site import Node, Site

@@ -8,7 +8,8 @@ from support.kube import VALUES, Folder, families
 from support.manifests import coderd, secret, timescale
 
 from gapcheck.engine import Evaluation
-from gapcheck.fixtures.facts import FactSet, Present
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Present
 from gapcheck.model import Status, Verdict
 from gapcheck.registry import catalogue
 from gapcheck.remediations.plan import EditYaml, WriteFile

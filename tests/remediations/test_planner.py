@@ -14,7 +14,9 @@ from support.healthy import file_fact, healthy, with_facts
 
 from gapcheck.engine import Evaluation
 from gapcheck.errors import CannotPlan
-from gapcheck.fixtures.facts import FactSet, PodFact, Present
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Present
+from gapcheck.fixtures.kube_facts import PodFact
 from gapcheck.model import (
     CLUSTER,
     REGISTRY,

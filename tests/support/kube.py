@@ -20,7 +20,9 @@ from support.manifests import NAMESPACE, coderd, secret, timescale, write
 
 from gapcheck import registry
 from gapcheck.engine import Evaluation
-from gapcheck.fixtures.facts import ConfigMapFact, FactSet, Present
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Present
+from gapcheck.fixtures.kube_facts import ConfigMapFact
 from gapcheck.fixtures.probes.cluster import probe_cluster, probe_coredns
 from gapcheck.fixtures.probes.probed import Probed
 from gapcheck.fixtures.probes.release import probe_release

@@ -12,7 +12,9 @@ from support.records import finding, run_info, verdict
 
 from gapcheck.certificate_life import certificate_lives
 from gapcheck.engine import Evaluation
-from gapcheck.fixtures.facts import FactSet, KubeNode, NodeFacts, Present, Unreadable
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import NodeFacts, Present, Unreadable
+from gapcheck.fixtures.kube_facts import KubeNode
 from gapcheck.model import Gap, Status, SubjectId
 from gapcheck.record import Record
 from gapcheck.registry import catalogue

@@ -12,7 +12,7 @@ from support.records import run_info
 
 from gapcheck.engine import Evaluation
 from gapcheck.fact_sheet import sheets_of
-from gapcheck.fixtures.facts import FactSet
+from gapcheck.fixtures.fact_set import FactSet
 from gapcheck.history_rows import Run
 from gapcheck.record import Record
 from gapcheck.remembered import Finished

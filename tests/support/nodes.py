@@ -19,14 +19,8 @@ from support.healthy import (
 )
 from support.repair import list_entry, unlist_entry
 
-from gapcheck.fixtures.facts import (
-    Absent,
-    FactSet,
-    NodeFacts,
-    PluginFact,
-    Present,
-    UnitFact,
-)
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Absent, NodeFacts, PluginFact, Present, UnitFact
 from gapcheck.model import SubjectId
 from gapcheck.site import Site
 from gapcheck.view import NodeView, View

@@ -14,10 +14,10 @@ from gapcheck.engine import Evaluation
 from gapcheck.errors import CannotPlan
 from gapcheck.fixtures import pki
 from gapcheck.fixtures.containerd import load_config
+from gapcheck.fixtures.fact_set import FactSet
 from gapcheck.fixtures.facts import (
     Absent,
     DirEntry,
-    FactSet,
     FileFact,
     NodeFacts,
     PluginFact,

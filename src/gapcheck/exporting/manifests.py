@@ -17,7 +17,8 @@ from typing import Any
 from gapcheck.exporting.objects import live_objects
 from gapcheck.exporting.source import Export, Recast, Source
 from gapcheck.exporting.text import DOCUMENT, comment, document
-from gapcheck.fixtures.facts import HostAlias, Present, ReleaseFacts, Workload
+from gapcheck.fixtures.facts import Present
+from gapcheck.fixtures.kube_facts import HostAlias, ReleaseFacts, Workload
 from gapcheck.model import DNS, RELEASE, CheckId, SubjectId
 from gapcheck.remediations.plan import PatchObject, PlannedChange
 

@@ -9,16 +9,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from gapcheck.fixtures.facts import (
-    ConfigMapFact,
-    DnsFacts,
-    FactSet,
-    Observed,
-    Present,
-    ReleaseFacts,
-    SecretFact,
-    Workload,
-)
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Observed, Present
+from gapcheck.fixtures.kube_facts import ConfigMapFact, DnsFacts, ReleaseFacts, SecretFact, Workload
 from gapcheck.model import DNS, RELEASE
 from gapcheck.site import Cluster, Site
 

@@ -18,8 +18,10 @@ from gapcheck.errors import NotApplicable
 from gapcheck.exporting.objects import live_objects
 from gapcheck.exporting.source import Recast
 from gapcheck.exporting.text import table
-from gapcheck.fixtures.facts import FactSet, FileFact, Present, ReleaseFacts, ReleaseRecord
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import FileFact, Present
 from gapcheck.fixtures.helm_values import key_path, user_paths, user_values
+from gapcheck.fixtures.kube_facts import ReleaseFacts, ReleaseRecord
 from gapcheck.model import RELEASE
 from gapcheck.remediations.plan import KeyEdit
 from gapcheck.site import Site

@@ -26,7 +26,8 @@ from gapcheck.exporting.tasks import (
     restart_tasks,
 )
 from gapcheck.exporting.text import comment, document
-from gapcheck.fixtures.facts import FactSet, NodeFacts, Present
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import NodeFacts, Present
 from gapcheck.hostspec import split_host_port
 from gapcheck.model import CheckId, SubjectId, node_subject
 from gapcheck.remediations.plan import (

@@ -7,9 +7,10 @@ from typing import Any
 
 from gapcheck.errors import NotApplicable, Unmeasured
 from gapcheck.fixtures.ca_secret import release_secrets
-from gapcheck.fixtures.facts import SecretFact, measured
+from gapcheck.fixtures.facts import measured
 from gapcheck.fixtures.helm import profile
 from gapcheck.fixtures.images import ImageReference, parse_reference
+from gapcheck.fixtures.kube_facts import SecretFact
 from gapcheck.fixtures.pull_secrets import credentials_fit
 from gapcheck.fixtures.workload_images import from_registry, is_image, pod_images, release_workloads
 from gapcheck.view import ReleaseView

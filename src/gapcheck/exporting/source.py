@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from gapcheck.counting import counted
 from gapcheck.engine import Evaluation
 from gapcheck.exits import Exit, worst
-from gapcheck.fixtures.facts import FactSet
+from gapcheck.fixtures.fact_set import FactSet
 from gapcheck.model import Cause, CheckId, Status, SubjectId, Verdict
 from gapcheck.remediations.plan import IssueCertificate, Plan
 from gapcheck.remediations.planner import Wanted, build_plan

@@ -17,7 +17,8 @@ from support import odd_certs as odd
 from support.certs import NOW, Pair, authority, guide_certificate, issue, subject, usage
 
 from gapcheck.fixtures import pki
-from gapcheck.fixtures.facts import Absent, FactSet, HttpFact, Present, TlsFact, Unreadable
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Absent, HttpFact, Present, TlsFact, Unreadable
 from gapcheck.model import Severity, Status, Verdict
 from gapcheck.site import Site
 

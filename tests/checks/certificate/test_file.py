@@ -6,7 +6,8 @@ import pytest
 from support.certs import NOW
 from support.healthy import ca, healthy, leaf, other_ca, verdict_of, with_file
 
-from gapcheck.fixtures.facts import Absent, FactSet, Unreadable
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Absent, Unreadable
 from gapcheck.model import Severity, Status, Verdict
 
 SITE, FACTS = healthy()

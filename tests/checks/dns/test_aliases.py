@@ -9,7 +9,9 @@ from support.healthy import healthy, site, with_facts
 from support.kube import ALIASES, Folder, judged
 from support.manifests import coderd
 
-from gapcheck.fixtures.facts import FactSet, HostAlias, Present
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Present
+from gapcheck.fixtures.kube_facts import HostAlias
 from gapcheck.model import Status, Verdict
 from gapcheck.site import Site
 

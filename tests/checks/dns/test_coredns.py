@@ -4,7 +4,9 @@ import pytest
 from support.healthy import COREFILE, healthy, site, with_facts
 from support.kube import DNS_ENTRY, NODE_LOCAL, judged, no_cluster, with_texts, with_upstream
 
-from gapcheck.fixtures.facts import Absent, CoreDnsPods, FactSet, Present, Unreadable
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Absent, Present, Unreadable
+from gapcheck.fixtures.kube_facts import CoreDnsPods
 from gapcheck.model import Status, Verdict
 
 CORE, LOCAL = "DNS-CORE-001", "DNS-CORE-002"

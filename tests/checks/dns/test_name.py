@@ -5,7 +5,8 @@ from typing import Any
 from support.healthy import healthy, site, with_facts
 from support.kube import judged
 
-from gapcheck.fixtures.facts import Absent, FactSet, Present, Unreadable
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Absent, Present, Unreadable
 from gapcheck.model import Severity, Status, Verdict
 from gapcheck.site import Site
 

@@ -6,7 +6,8 @@ import pytest
 from support.healthy import HOST, healthy, site, with_facts, with_file
 from support.kube import judged
 
-from gapcheck.fixtures.facts import Absent, FactSet, Present, Unreadable
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Absent, Present, Unreadable
 from gapcheck.model import Cause, Status, Verdict
 from gapcheck.site import Site
 

@@ -17,7 +17,9 @@ from support.kube import (
 )
 from support.manifests import coderd
 
-from gapcheck.fixtures.facts import Absent, FactSet, HostAlias, Present, Unreadable
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Absent, Present, Unreadable
+from gapcheck.fixtures.kube_facts import HostAlias
 from gapcheck.model import Cause, Status, Verdict
 
 CHECK = "DNS-POD-001"

@@ -7,7 +7,8 @@ import pytest
 from support.healthy import healthy, with_facts
 from support.kube import judged
 
-from gapcheck.fixtures.facts import FactSet, Present, Unreadable
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Present, Unreadable
 from gapcheck.model import Status
 
 CHECK = "DNS-POLICY-001"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from support.healthy import COREFILE, healthy, site, with_facts
 from support.kube import DNS_ENTRY, judged, no_cluster, with_texts
 
-from gapcheck.fixtures.facts import Absent, NameServer, Present, Unreadable, Workload
+from gapcheck.fixtures.facts import Absent, Present, Unreadable
+from gapcheck.fixtures.kube_facts import NameServer, Workload
 from gapcheck.model import CheckId, Status, Verdict
 
 CHECK = "DNS-CORE-003"

@@ -7,7 +7,9 @@ import pytest
 from support.healthy import CONFIG_2, ca, healthy, site, verdict_of, with_facts, with_file
 from support.nodes import BARE_2, CONFIG, config, docker_node, node, put, untrusting
 
-from gapcheck.fixtures.facts import Absent, FactSet, KubeNode, Present, Unreadable
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Absent, Present, Unreadable
+from gapcheck.fixtures.kube_facts import KubeNode
 from gapcheck.model import Gap, Status, SubjectId
 
 NEW = KubeNode(

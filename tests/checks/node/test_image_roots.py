@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from support.healthy import healthy, site, verdict_of, with_facts, with_file
 
-from gapcheck.fixtures.facts import Absent, FactSet, Unreadable
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Absent, Unreadable
 from gapcheck.model import Status
 
 FOLDER = "/etc/containerd/certs.d/registry.local"

@@ -9,7 +9,8 @@ from support.certs import NOW, Pair, authority, issue
 from support.healthy import ca, healthy, other_ca, site, verdict_of, with_file
 from support.nodes import FOLDER, put, unit, untrusting
 
-from gapcheck.fixtures.facts import FactSet, Unreadable
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Unreadable
 from gapcheck.model import Severity, Status, Verdict
 
 CHECK = "NODE-TRUST-008"

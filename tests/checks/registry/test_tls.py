@@ -13,7 +13,8 @@ from support.healthy import ca, healthy, leaf, other_ca, served, verdict_of, wit
 from support.odd_certs import key
 
 from gapcheck.engine import Evaluation
-from gapcheck.fixtures.facts import Absent, FactSet, HttpFact, Present, TlsFact, Unreadable
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Absent, HttpFact, Present, TlsFact, Unreadable
 from gapcheck.model import CheckId, Status, SubjectId, Verdict
 from gapcheck.registry import catalogue, make_catalogue
 from gapcheck.site import Site

@@ -9,7 +9,8 @@ from support.healthy import healthy, site, with_facts
 from support.kube import VALUES, Folder, judged
 from support.manifests import coderd
 
-from gapcheck.fixtures.facts import FactSet, Present, Unreadable
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Present, Unreadable
 from gapcheck.model import Status, Verdict
 
 CHECK = "REL-CERT-001"

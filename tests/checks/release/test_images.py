@@ -9,7 +9,8 @@ from support.healthy import IMAGES, healthy, site, with_facts
 from support.kube import GOOD_TIMESCALE, Folder, judged
 from support.manifests import coderd, timescale
 
-from gapcheck.fixtures.facts import Absent, FactSet, Present, Unreadable
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Absent, Present, Unreadable
 from gapcheck.model import Cause, Status
 
 

@@ -11,7 +11,8 @@ from support.healthy import IMAGES, healthy, with_facts
 from support.kube import judged, planned
 
 from gapcheck.errors import CannotPlan
-from gapcheck.fixtures.facts import Absent, PodFact, Present, ReleaseFacts, Unreadable
+from gapcheck.fixtures.facts import Absent, Present, Unreadable
+from gapcheck.fixtures.kube_facts import PodFact, ReleaseFacts
 from gapcheck.model import Status, Verdict
 from gapcheck.remediations.plan import PatchObject
 

@@ -8,7 +8,8 @@ import pytest
 from support.healthy import healthy, site, with_facts
 from support.kube import Folder, judged
 
-from gapcheck.fixtures.facts import Absent, FactSet, Observed, Present, Unreadable
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Absent, Observed, Present, Unreadable
 from gapcheck.model import Status
 
 CHECK = "REL-STATUS-001"

@@ -8,7 +8,8 @@ from support.healthy import IMAGES, NOW, healthy, site, with_facts
 from support.kube import GOOD_TIMESCALE, VALUES, Folder, judged, no_cluster
 from support.manifests import timescale, write
 
-from gapcheck.fixtures.facts import Absent, FactSet, Present, Unreadable
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Absent, Present, Unreadable
 from gapcheck.fixtures.helm_values import user_paths, user_values
 from gapcheck.fixtures.probes.release import probe_release
 from gapcheck.model import Severity, Status, SubjectId, Verdict

@@ -11,7 +11,9 @@ from support.healthy import Blobs, ca, healthy, leaf, served, site, with_facts, 
 from support.kube import Folder, judged
 from support.manifests import secret
 
-from gapcheck.fixtures.facts import Absent, FactSet, Present, SecretKey, Unreadable
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Absent, Present, Unreadable
+from gapcheck.fixtures.kube_facts import SecretKey
 from gapcheck.model import Status, Verdict
 
 

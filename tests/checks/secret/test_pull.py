@@ -6,7 +6,9 @@ import msgspec
 from support.healthy import healthy, with_facts
 from support.kube import judged
 
-from gapcheck.fixtures.facts import AuthFact, FactSet, Present, SecretFact, SecretKey, Unreadable
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import AuthFact, Present, Unreadable
+from gapcheck.fixtures.kube_facts import SecretFact, SecretKey
 from gapcheck.model import Status, Verdict
 
 CHECK = "SECRET-PULL-001"

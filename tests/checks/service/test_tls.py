@@ -14,7 +14,8 @@ from support.healthy import (
     with_facts,
 )
 
-from gapcheck.fixtures.facts import FactSet, Present, Unreadable
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Present, Unreadable
 from gapcheck.model import Status, SubjectId, Verdict
 
 SITE, FACTS = healthy()

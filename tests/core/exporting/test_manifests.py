@@ -21,14 +21,9 @@ from gapcheck.engine import Evaluation
 from gapcheck.exits import Exit
 from gapcheck.exporting.manifests import manifests
 from gapcheck.exporting.source import Export, Source
-from gapcheck.fixtures.facts import (
-    Absent,
-    FactSet,
-    HostAlias,
-    Present,
-    SecretKey,
-    Unreadable,
-)
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Absent, Present, Unreadable
+from gapcheck.fixtures.kube_facts import HostAlias, SecretKey
 from gapcheck.model import SubjectId
 from gapcheck.registry import catalogue
 from gapcheck.remediations.planner import Wanted

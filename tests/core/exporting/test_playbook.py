@@ -21,7 +21,8 @@ from gapcheck.engine import Evaluation
 from gapcheck.exits import Exit
 from gapcheck.exporting.playbook import playbook
 from gapcheck.exporting.source import Export, Source
-from gapcheck.fixtures.facts import FactSet, Present
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Present
 from gapcheck.model import Gap, Risk, SubjectId
 from gapcheck.registry import catalogue
 from gapcheck.remediations.planner import Wanted

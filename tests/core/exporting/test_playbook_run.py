@@ -16,7 +16,7 @@ from support.repair import failing
 from gapcheck.engine import Evaluation
 from gapcheck.exporting.playbook import playbook
 from gapcheck.exporting.source import Export, Source
-from gapcheck.fixtures.facts import FactSet
+from gapcheck.fixtures.fact_set import FactSet
 from gapcheck.fixtures.probes.rootdir import probe_root
 from gapcheck.fixtures.targets.root import RootTarget
 from gapcheck.model import SubjectId

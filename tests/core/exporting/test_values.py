@@ -17,14 +17,9 @@ from gapcheck.errors import UsageError
 from gapcheck.exits import Exit
 from gapcheck.exporting.source import Export, Source
 from gapcheck.exporting.values import values
-from gapcheck.fixtures.facts import (
-    AuthFact,
-    FactSet,
-    Present,
-    SecretFact,
-    SecretKey,
-    Unreadable,
-)
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import AuthFact, Present, Unreadable
+from gapcheck.fixtures.kube_facts import SecretFact, SecretKey
 from gapcheck.model import SubjectId
 from gapcheck.registry import catalogue
 from gapcheck.remediations.planner import Wanted

@@ -9,7 +9,7 @@ from support.healthy import ca, healthy, leaf, other_ca, verdict_of, with_file
 
 from gapcheck.errors import CannotPlan
 from gapcheck.fixtures import pki
-from gapcheck.fixtures.facts import FactSet
+from gapcheck.fixtures.fact_set import FactSet
 from gapcheck.model import SITE as SUBJECT
 from gapcheck.model import Status
 from gapcheck.registry import catalogue

@@ -14,7 +14,8 @@ from support.certs import NOW, Pair, authority, guide_certificate, issue
 from gapcheck.engine import Evaluation
 from gapcheck.errors import CannotPlan
 from gapcheck.fixtures import pki
-from gapcheck.fixtures.facts import Absent, Clock, FactSet, Present, TlsFact, Unreadable
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Absent, Clock, Present, TlsFact, Unreadable
 from gapcheck.model import CheckId, Finding, Status, SubjectId
 from gapcheck.registry import catalogue
 from gapcheck.remediations.plan import (

@@ -10,7 +10,9 @@ from support.kube import ALIASES, Folder, planned
 from support.manifests import coderd
 
 from gapcheck.errors import CannotPlan
-from gapcheck.fixtures.facts import FactSet, HostAlias, Present
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Present
+from gapcheck.fixtures.kube_facts import HostAlias
 from gapcheck.model import Risk, Status
 from gapcheck.remediations.dns.host_aliases import with_alias
 from gapcheck.remediations.plan import PatchObject

@@ -8,7 +8,8 @@ from support.healthy import COREFILE, healthy, with_facts
 from support.kube import DNS_ENTRY, NODE_LOCAL, judged, planned, with_texts, with_upstream
 
 from gapcheck.errors import CannotPlan
-from gapcheck.fixtures.facts import Absent, NameServer, Present, Volume, Workload
+from gapcheck.fixtures.facts import Absent, Present
+from gapcheck.fixtures.kube_facts import NameServer, Volume, Workload
 from gapcheck.model import Finding, Risk, Status, SubjectId
 from gapcheck.remediations.dns.coredns import plan_node_local_entry, plan_sound_corefile
 from gapcheck.remediations.plan import PatchObject

@@ -9,7 +9,8 @@ from support.healthy import HOST, file_fact, healthy, site, with_facts, with_fil
 from support.kube import judged, planned
 
 from gapcheck.errors import CannotPlan
-from gapcheck.fixtures.facts import Absent, FactSet, Present, Unreadable
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Absent, Present, Unreadable
 from gapcheck.model import Finding, Status, SubjectId
 from gapcheck.remediations.dns.node import plan_name_on_node, plan_one_entry
 from gapcheck.remediations.edits import apply_edit

@@ -17,7 +17,8 @@ from support.kube import (
 from support.manifests import coderd
 
 from gapcheck.errors import CannotPlan
-from gapcheck.fixtures.facts import Absent, FactSet, Present, Unreadable
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Absent, Present, Unreadable
 from gapcheck.model import Finding, Risk, Status, SubjectId
 from gapcheck.remediations.dns.pods import plan_name_in_pods
 from gapcheck.remediations.edits import apply_edit

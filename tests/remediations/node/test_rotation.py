@@ -11,7 +11,8 @@ from support.nodes import FOLDER, drop, put, untrusting
 from support.repair import applied, planned
 
 from gapcheck.engine import Evaluation
-from gapcheck.fixtures.facts import Absent, FactSet
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Absent
 from gapcheck.model import Status, SubjectId
 from gapcheck.registry import catalogue
 from gapcheck.remediations.plan import RefreshTrustStore, RestartUnit, WriteFile

@@ -8,7 +8,8 @@ from support.nodes import FOLDER, drop, image, node, put, untrusting
 from support.repair import failing, planned, settled
 
 from gapcheck.errors import CannotPlan
-from gapcheck.fixtures.facts import Absent, FactSet, OsRelease, Present
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Absent, OsRelease, Present
 from gapcheck.model import SubjectId
 from gapcheck.remediations.plan import RefreshTrustStore, RestartUnit, WriteFile
 

@@ -9,7 +9,8 @@ from support.certs import NOW
 
 from gapcheck.engine import Evaluation
 from gapcheck.errors import CannotPlan
-from gapcheck.fixtures.facts import FactSet, Present
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Present
 from gapcheck.model import CheckId, Status, SubjectId
 from gapcheck.registry import catalogue
 from gapcheck.remediations.plan import Change, RestartContainer, SetContainer

@@ -10,7 +10,9 @@ from support.kube import GOOD_TIMESCALE, VALUES, Folder, judged, planned
 from support.manifests import coderd, timescale
 
 from gapcheck.errors import CannotPlan
-from gapcheck.fixtures.facts import FactSet, Present, ReleaseRecord, Unreadable
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Present, Unreadable
+from gapcheck.fixtures.kube_facts import ReleaseRecord
 from gapcheck.model import Status
 from gapcheck.remediations.plan import EditYaml
 from gapcheck.site import Site

@@ -13,7 +13,9 @@ from support.kube import families
 
 from gapcheck.engine import Evaluation
 from gapcheck.errors import CannotPlan
-from gapcheck.fixtures.facts import Absent, FactSet, Present, ReleaseRecord, Unreadable
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Absent, Present, Unreadable
+from gapcheck.fixtures.kube_facts import ReleaseRecord
 from gapcheck.model import CLUSTER, RELEASE, Risk, SubjectId
 from gapcheck.remediations.machines.helm import Helm, reason
 from gapcheck.remediations.plan import ReadFile, UpgradeRelease

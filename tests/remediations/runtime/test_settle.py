@@ -37,7 +37,8 @@ from support.nodes import (
 from support.repair import failing, planned, settled
 
 from gapcheck.errors import CannotPlan
-from gapcheck.fixtures.facts import FactSet, Present
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Present
 from gapcheck.remediations.plan import EditToml, RestartUnit, WriteFile
 
 Broken = Callable[[], tuple[FactSet, str]]

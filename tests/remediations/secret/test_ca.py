@@ -12,7 +12,8 @@ from support.kube import Folder, judged, planned
 from support.manifests import secret
 
 from gapcheck.errors import CannotPlan
-from gapcheck.fixtures.facts import FactSet, Present, Unreadable
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Present, Unreadable
 from gapcheck.model import CheckId, Risk, Status
 from gapcheck.registry import catalogue
 from gapcheck.remediations.plan import EditYaml, PatchObject, Stage, WriteFile

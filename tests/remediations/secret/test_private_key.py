@@ -10,7 +10,9 @@ from support.kube import Folder, planned
 from support.manifests import secret
 
 from gapcheck.errors import CannotPlan
-from gapcheck.fixtures.facts import FactSet, Present, SecretKey
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Present
+from gapcheck.fixtures.kube_facts import SecretKey
 from gapcheck.model import Status
 from gapcheck.remediations.plan import EditYaml, PatchObject
 
