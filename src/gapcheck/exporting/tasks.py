@@ -199,7 +199,7 @@ def folder_tasks(paths: Sequence[str]) -> Iterator[Task]:
         return
     look = _task("Look at the folders", "stat", path=f"{{{{ {ROOT} }}}}{{{{ item }}}}")
     yield look | {"loop": folders, "register": "gapcheck_folders"}
-    path = "{{ item.invocation.module_args.path }}"
+    path = f"{{{{ {ROOT} }}}}{{{{ item.item }}}}"
     made = _task("Folders", "file", path=path, state="directory", mode="0755")
     yield made | {
         "loop": "{{ gapcheck_folders.results }}",

@@ -75,6 +75,15 @@ def test_nothing_but_builtin_modules_is_used() -> None:
         assert {name.rpartition(".")[0] for name, _ in modules(play)} == {"ansible.builtin"}
 
 
+def test_folders_are_made_by_their_names_which_every_ansible_keeps() -> None:
+    """ansible-core 2.20 and later leave `invocation` out of what a loop registers."""
+    facts, _ = untrusting("debian", folder=False)
+    found = exported(facts)
+    (made,) = [args for args in of_module(only(found), "file") if args.get("state") == "directory"]
+    assert made["path"] == "{{ gapcheck_root }}{{ item.item }}"
+    assert "invocation" not in found.text
+
+
 def test_a_file_with_parts_that_were_not_taken_is_never_written() -> None:
     facts = guided()
     node: Any = facts.by_subject[SubjectId(NODE)]
