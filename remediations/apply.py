@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from datetime import datetime
 
 import msgspec
@@ -21,6 +22,7 @@ from gapcheck.remediations.machines.base import Holder, Machine, give_free
 from gapcheck.remediations.operation import Operation, Workshop, Write
 from gapcheck.remediations.plan import IssueCertificate, Plan, PlannedChange
 from gapcheck.remediations.recovery import remove_folders, restore, unfinished
+from gapcheck.remediations.side_by_side import side_by_side
 
 log = logging.getLogger(__name__)
 
@@ -36,10 +38,11 @@ def no_hook(step: str) -> None:
 class Applier:
     """Applies the plans of one run, round after round. `hook` is called between any two steps.
 
-    `machines` opens the place of a subject; it is asked once for each.
+    `machines` opens the place of a subject; it is asked once for each. At most `parallel` places
+    are held, or nodes of one batch changed, at a time.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of a run, all by name
         self,
         *,
         machines: Callable[[SubjectId], Machine],
@@ -48,8 +51,11 @@ class Applier:
         now: datetime,
         hook: Callable[[str], None] = no_hook,
         wait_s: float = UNIT_WAIT_S,
+        parallel: int = 1,
     ) -> None:
         self._open = machines
+        self._parallel = parallel
+        self._ended = False
         self._journal = journal
         self._holder = holder
         self._hook = hook
@@ -68,8 +74,8 @@ class Applier:
         A change that fails ends the round for its target: what the round did there is rolled
         back, later changes there are skipped, other targets go on.
         """
-        self.begin(plan)
         try:
+            self.begin(plan)
             return self.part(plan.changes)
         finally:
             self.release()
@@ -90,9 +96,9 @@ class Applier:
         targets = dict.fromkeys(each.change.target for each in plan.changes)
         if any(isinstance(each.change, IssueCertificate) for each in plan.changes):
             targets[SITE] = None  # the issuer's pair lies there
-        for target in targets:
+        for target, held in self._hold(targets, plan):
             try:
-                self._refuse_without_rights(target, plan)
+                self._say(target, held.result())
             except RepairRefused as refused:
                 self.release()
                 why = "is held by another run" if isinstance(refused, LockHeld) else "refuses"
@@ -103,10 +109,28 @@ class Applier:
             except _EXPECTED as failed:
                 log.info("%s", failed)
 
+    def _hold(
+        self, targets: Iterable[SubjectId], plan: Plan
+    ) -> Iterator[tuple[SubjectId, Future[str]]]:
+        """Hold `targets` and ask for rights there; what came of each, in order.
+
+        The first is taken before the rest are, side by side: of two runs that begin at the same
+        moment with the same places, one has them all.
+        """
+
+        def take(target: SubjectId) -> str:
+            word = self._take(target)
+            self._refuse_without_rights(target, plan)
+            return word
+
+        first, *rest = targets
+        yield from side_by_side((first,), take, parallel=1).items()
+        yield from side_by_side(rest, take, parallel=self._parallel).items()
+
     def _refuse_without_rights(self, target: SubjectId, plan: Plan) -> None:
-        """Hold `target`, and refuse where a right is missing that the plan needs there."""
+        """Refuse where a right is missing that the plan needs on `target`."""
         changes = [each.change for each in plan.changes if each.change.target == target]
-        missing = self._machine(target).missing_rights(changes)
+        missing = self._held[target].missing_rights(changes)
         if missing:
             raise RepairRefused(
                 str(target),
@@ -115,12 +139,32 @@ class Applier:
             )
 
     def part(self, changes: Sequence[PlannedChange]) -> tuple[ChangeResult, ...]:
-        """Execute some changes of the round that is under way; what became of each of them."""
+        """Execute some changes of the round that is under way; what became of each of them.
+
+        Where all of them are of nodes, the nodes are changed side by side, each in its order.
+        """
+        found: dict[SubjectId, list[PlannedChange]] = {}
         for planned in changes:
-            result = self._results[planned.id] = self._one(planned)
-            if result.state == "failed":
-                self._mark_rolled_back()
+            target = planned.change.target if _of_nodes(changes) else SITE
+            found.setdefault(target, []).append(planned)
+        try:
+            done = side_by_side(
+                found, lambda each: self._in_order(found[each]), parallel=self._parallel
+            )
+        except BaseException:
+            self._ended = True
+            raise
+        for each in done.values():
+            each.result()
+        if any(self._results[each.id].state == "failed" for each in changes):
+            self._mark_rolled_back()
         return tuple(self._results[each.id] for each in changes)
+
+    def _in_order(self, changes: Iterable[PlannedChange]) -> None:
+        for planned in changes:
+            if self._ended:
+                return
+            self._results[planned.id] = self._one(planned)
 
     def take_back(self, targets: Collection[SubjectId], why: str) -> tuple[ChangeResult, ...]:
         """Roll back what the round did on `targets`; all results of the round so far."""
@@ -138,17 +182,24 @@ class Applier:
     def release(self) -> None:
         """Give every place free."""
         held, self._held = self._held, {}
-        give_free(held.values())
+        give_free(held.values(), parallel=self._parallel)
 
     def _machine(self, subject: SubjectId) -> Machine:
-        held = self._held.get(subject)
-        if held is None:
-            held = self._open(subject)
-            word = held.lock(self._holder)
-            if word:
-                log.warning("%s: %s", subject, word)
-            self._held[subject] = held
-        return held
+        if subject not in self._held:
+            self._say(subject, self._take(subject))
+        return self._held[subject]
+
+    def _take(self, subject: SubjectId) -> str:
+        """Open and hold a place; a word about a lock that was taken over."""
+        machine = self._open(subject)
+        word = machine.lock(self._holder)
+        self._held[subject] = machine
+        return word
+
+    @staticmethod
+    def _say(subject: SubjectId, word: str) -> None:
+        if word:
+            log.warning("%s: %s", subject, word)
 
     def _one(self, planned: PlannedChange) -> ChangeResult:
         target = planned.change.target
@@ -180,7 +231,7 @@ class Applier:
         target = planned.change.target
         detail = str(failed)
         self._stopped[target] = f"{planned.id} failed there"
-        mine = [(op_id, op) for op_id, op in self._done if op.machine.target == target]
+        mine = [pair for pair in tuple(self._done) if pair[1].machine.target == target]
         if isinstance(planned.change, IssueCertificate):
             issuer = f"{planned.id}/issuer"
             mine += [pair for pair in self._done if pair[0] == issuer and pair not in mine]
@@ -205,7 +256,8 @@ class Applier:
                 )
         except _EXPECTED as again:
             return f"it could not be rolled back ({again}); gapcheck undo {self._journal.run}"
-        self._done = [pair for pair in self._done if pair[0] not in ids]
+        for pair in operations:
+            self._done.remove(pair)
         try:
             for op_id in sorted(ids):
                 self._journal.append(Entry(step="rolled_back", round=self._round, op=op_id))
@@ -220,6 +272,10 @@ class Applier:
                 self._results[change_id] = msgspec.structs.replace(
                     result, state="undone", detail="rolled back"
                 )
+
+
+def _of_nodes(changes: Iterable[PlannedChange]) -> bool:
+    return all(each.change.target.startswith("node/") for each in changes)
 
 
 def execute(
@@ -251,7 +307,8 @@ def execute(
         effect["trees"] = ":".join(operation.trees)
     begun = _with(entry, operation, before, effect)
     journal.append(begun)
-    done.append((operation.id, operation))
+    pair = (operation.id, operation)
+    done.append(pair)
     hook(f"backed up {operation.id}")
     after: list[FileState] = []
     word: str | dict[str, str] = ""
@@ -265,7 +322,7 @@ def execute(
         if not after:  # nothing of it was done, so there is nothing to put back
             with contextlib.suppress(*_EXPECTED):
                 remove_folders((begun,), machine)
-            done.pop()
+            done.remove(pair)
             journal.append(msgspec.structs.replace(entry, step="rolled_back"))
         raise
     hook(f"acted {operation.id}")

@@ -6,8 +6,9 @@ what relies on all of them (the switch to it) after the last of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from gapcheck.errors import UsageError
 from gapcheck.model import SubjectId
@@ -95,11 +96,21 @@ def _sorted(changes: Sequence[PlannedChange]) -> tuple[tuple[PlannedChange, ...]
 
 
 def _batches(changes: Sequence[PlannedChange], pace: Pace) -> Iterator[Part]:
-    nodes = _nodes(changes)
-    sizes = list(pace.sizes(len(nodes)))
-    first = 0
-    for number, size in enumerate(sizes, 1):
-        batch = nodes[first : first + size]
-        first += size
+    batches = list(_batched(_nodes(changes), pace))
+    for number, batch in enumerate(batches, 1):
         chosen = tuple(each for each in changes if each.change.target in batch)
-        yield Part(name=f"batch {number} of {len(sizes)}", changes=chosen, nodes=batch)
+        yield Part(name=f"batch {number} of {len(batches)}", changes=chosen, nodes=batch)
+
+
+def _batched(nodes: Sequence[SubjectId], pace: Pace) -> Iterator[tuple[SubjectId, ...]]:
+    first = 0
+    for size in pace.sizes(len(nodes)):
+        yield tuple(nodes[first : first + size])
+        first += size
+
+
+def in_batches(targets: Iterable[SubjectId], pace: Pace) -> Iterator[tuple[SubjectId, ...]]:
+    """`targets` in their order: nodes that follow one another in batches, each other one alone."""
+    for of_nodes, group in groupby(targets, key=lambda each: each.startswith(_NODE)):
+        named = tuple(group)
+        yield from _batched(named, pace) if of_nodes else ((each,) for each in named)

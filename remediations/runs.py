@@ -78,11 +78,16 @@ class Runs:
         """The places where the run was undone, by a run that was not itself undone there."""
         found: dict[SubjectId, str] = {}
         for later in self.later(run_id):
-            head = self.head(later)
-            if head.undoes == run_id and self.finished(later):
-                undone = set(head.only or self.targets(run_id)) - self.covered(later).keys()
+            if self.head(later).undoes == run_id:
+                undone = set(self._put_back(later, run_id)) - self.covered(later).keys()
                 found.update(dict.fromkeys(sorted(undone), later))
         return found
+
+    def _put_back(self, undo_id: str, run_id: str) -> Iterable[SubjectId]:
+        """The places where `undo_id` came to its end in undoing `run_id`."""
+        if self.finished(undo_id):
+            return self.head(undo_id).only or self.targets(run_id)
+        return [each.target for each in self.entries(undo_id) if each.step == "undone"]
 
     def standing(self, run_id: str) -> tuple[Entry, ...]:
         """The changes of a run that nobody took back."""

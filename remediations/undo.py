@@ -1,12 +1,14 @@
 """Undo of a run: planned and shown first, every file verified before the first is touched.
 
-An undo is a run of its own, with a journal and a backup, so it can be undone as well. One
-that was cut off is simply asked for again.
+An undo is a run of its own, with a journal and a backup, so it can be undone as well. A place
+that was put back stays so: where an undo ends early, another does the rest.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -24,12 +26,21 @@ from gapcheck.remediations.recovery import (
     path_changes,
     remove_folders,
 )
+from gapcheck.remediations.rolling import Pace, in_batches
 from gapcheck.remediations.runs import Runs
+from gapcheck.remediations.side_by_side import side_by_side
 from gapcheck.state import State
+
+log = logging.getLogger(__name__)
 
 WAS_DOWN = "was not active before"
 GONE = "what was removed for good is not put back"
 _TREE_FILE = "files that the trust tool generates"
+
+
+def nobody_hears(result: ChangeResult) -> None:
+    """A result that nobody waits for."""
+    del result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,27 +180,45 @@ def undo_run(  # noqa: PLR0913 - the parts of a run, all by name
     accepted: Collection[Foreign] | None = None,
     hook: Callable[[str], None] = no_hook,
     wait_s: float = UNIT_WAIT_S,
+    pace: Pace | None = None,
+    parallel: int = 1,
+    said: Callable[[ChangeResult], None] = nobody_hears,
 ) -> tuple[ChangeResult, ...]:
-    """Put everything back; what became of each place.
+    """Put everything back, nodes in batches of `pace`; what became of each place.
+
+    The places of a batch, at most `parallel`, are put back side by side; `said` hears of each
+    when its batch is done.
 
     Raises RepairRefused, with nothing touched anywhere, where a place is held by another run
     or something is not as the run left it, and is not among `accepted`: what is, is
-    overwritten and kept in this run's backup. Where a place fails, the rest is not begun, and
-    `undo` continues later.
+    overwritten and kept in this run's backup. Where a place fails, later batches are not begun,
+    and `undo` continues later.
     """
     held: dict[SubjectId, Machine] = {}
     begin = Entry(step="begin", run=journal.run, site=journal.site, undoes=plan.run, only=plan.only)
     journal.append(begin)
+
+    def hold(target: SubjectId) -> str:
+        machine = machines(target)
+        word = machine.lock(holder)
+        held[target] = machine
+        return word
+
     try:
-        for target in plan.targets:
-            held[target] = machines(target)
-            held[target].lock(holder)
+        first, *rest = plan.targets  # the first alone, as in Applier.begin
+        for some in ((first,), rest):
+            for target, word in side_by_side(some, hold, parallel=parallel).items():
+                if word.result():
+                    log.warning("%s: %s", target, word.result())
         undo = _Undo(plan, journal, hook=hook, wait_s=wait_s)
         accept = frozenset(accepted or ())
-        changes = {target: undo.verified(machine, accept) for target, machine in held.items()}
-        results = undo.places(held, changes)
+        found = side_by_side(
+            plan.targets, lambda each: undo.verified(held[each], accept), parallel=parallel
+        )
+        changes = {target: verified.result() for target, verified in found.items()}
+        results = undo.places(held, changes, pace or Pace(), parallel, said)
     finally:
-        give_free(held.values())
+        give_free(held.values(), parallel=parallel)
     if all(each.state != "failed" for each in results):
         journal.append(Entry(step="end", run=journal.run, detail="done"))
     return results
@@ -227,23 +256,38 @@ class _Undo:
 
     def places(
         self,
-        held: dict[SubjectId, Machine],
-        changes: dict[SubjectId, tuple[tuple[PathChange, FileState], ...]],
+        held: Mapping[SubjectId, Machine],
+        changes: Mapping[SubjectId, tuple[tuple[PathChange, FileState], ...]],
+        pace: Pace,
+        parallel: int,
+        said: Callable[[ChangeResult], None],
     ) -> tuple[ChangeResult, ...]:
-        """Put the places back, one after another."""
+        """Put the places back, batch after batch, until one of them goes wrong."""
         results: list[ChangeResult] = []
         stopped = ""
-        for target, machine in held.items():
+
+        def put_back(target: SubjectId) -> ChangeResult:
+            return self._place(held[target], changes[target])
+
+        for batch in in_batches(self._plan.targets, pace):
             if stopped:
-                results.append(self._result(target, "skipped", stopped))
-                continue
-            try:
-                results.append(self._place(machine, changes[target]))
-            except (RepairRefused, RepairFailed, TargetError) as failed:
-                again = f"gapcheck undo {self._plan.run} continues"
-                results.append(self._result(target, "failed", f"{failed}; {again}"))
-                stopped = f"{target} failed"
+                done = [self._result(each, "skipped", stopped) for each in batch]
+            else:
+                found = side_by_side(batch, put_back, parallel=parallel)
+                done = [self._outcome(*each) for each in found.items()]
+                bad = [each.target for each in done if each.state == "failed"]
+                stopped = f"{', '.join(bad)} failed" if bad else ""
+            for each in done:
+                said(each)
+            results += done
         return tuple(results)
+
+    def _outcome(self, target: SubjectId, done: Future[ChangeResult]) -> ChangeResult:
+        try:
+            return done.result()
+        except (RepairRefused, RepairFailed, TargetError) as failed:
+            again = f"gapcheck undo {self._plan.run} continues"
+            return self._result(target, "failed", f"{failed}; {again}")
 
     def _place(
         self, machine: Machine, changes: Sequence[tuple[PathChange, FileState]]
@@ -262,6 +306,7 @@ class _Undo:
         for number, operation in enumerate(_effects(entries, machine, self._wait_s)):
             named = replace(operation, id=f"undo-{target}-effect-{number}")
             words.append(self._execute(named))
+        self._journal.append(Entry(step="undone", target=target))
         return self._result(target, "undone", "; ".join(word for word in words if word))
 
     def _path(self, machine: Machine, change: PathChange, now: FileState, number: int) -> None:

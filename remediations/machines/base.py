@@ -11,6 +11,7 @@ from gapcheck.errors import RepairFailed, RepairRefused, TargetError
 from gapcheck.model import SubjectId
 from gapcheck.remediations.journal import FileState
 from gapcheck.remediations.plan import Change, PatchObject
+from gapcheck.remediations.side_by_side import side_by_side
 
 log = logging.getLogger(__name__)
 
@@ -178,10 +179,14 @@ class WithoutObjects:
         return f"{effect.get('object')} is not here"
 
 
-def give_free(machines: Iterable[Machine]) -> None:
+def give_free(machines: Iterable[Machine], *, parallel: int = 1) -> None:
     """Unlock every one of `machines`; one that cannot be is said, and its lock runs out."""
-    for machine in machines:
+    for machine, done in side_by_side(machines, _unlock, parallel=parallel).items():
         try:
-            machine.unlock()
+            done.result()
         except (RepairRefused, RepairFailed, TargetError) as failed:
             log.warning("%s: its lock stays until it runs out: %s", machine.target, failed)
+
+
+def _unlock(machine: Machine) -> None:
+    machine.unlock()

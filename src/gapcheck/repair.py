@@ -159,8 +159,8 @@ class _Run:
         applier = self._applier()
         results: dict[str, ChangeResult] = {}
         todo = parts(plan, self.options.pace)
-        applier.begin(plan)
         try:
+            applier.begin(plan)
             for number, part in enumerate(todo):
                 before = statuses(self.prepared.evaluation)
                 done = applier.part(part.changes)
@@ -213,6 +213,7 @@ class _Run:
                 journal=self.journal,
                 holder=holder_of(self.prepared.run_id),
                 now=self.prepared.now,
+                parallel=self.prepared.site.policy.max_parallel,
             )
         return self.applier
 
@@ -244,7 +245,13 @@ class _Run:
         if worse <= 0 or self.journal is None:
             return
         prepared.repair = Exit.REPAIR
-        results = take_back(prepared.run_id, self.state, self.machines)
+        results = take_back(
+            prepared.run_id,
+            self.state,
+            self.machines,
+            pace=self.options.pace,
+            parallel=prepared.site.policy.max_parallel,
+        )
         said = "; ".join(f"{each.target} {each.state}" for each in results)
         note = f"{worse} more checks failed than before: the run was undone ({said})"
         prepared.notes = (*prepared.notes, note)

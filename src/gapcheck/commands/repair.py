@@ -69,7 +69,7 @@ def pace_options(command: F) -> F:
     batch = click.option(
         "--batch", metavar="N|P%",
         help="Nodes changed together after that; default: 10%, at least one. "
-        "A batch that fails is rolled back, and the rest is not begun.",
+        "Where a batch fails, the rest is not begun; fix and apply roll that batch back.",
     )  # fmt: skip
     return canary(batch(command))
 
@@ -250,13 +250,16 @@ def plan(obj: dict[str, Any], /, **given: Any) -> int:  # noqa: ANN401 - options
     is_flag=True,
     help="Undo although files were edited since, or others rely on it; edits go to its backup.",
 )
+@pace_options
 @click.pass_obj
 def undo(obj: dict[str, Any], /, **given: Any) -> int:  # noqa: ANN401 - options as click hands them
     """Put back every byte that a run of `fix` changed, last change first.
 
     Nothing is touched unless every file still is as that run left it; what someone edited
-    since is shown. An undo is a run, and can be undone.
+    since is shown. Nodes go in batches, as in fix; where one fails, later ones are not begun, and
+    the same command does the rest later. An undo is a run, and can be undone.
     """
+    from gapcheck.remediations.rolling import parse_pace
     from gapcheck.undoing import UndoRequest
     from gapcheck.undoing import undo as undo_run
 
@@ -279,6 +282,7 @@ def undo(obj: dict[str, Any], /, **given: Any) -> int:  # noqa: ANN401 - options
             loaded=load(given["site_path"]),
             targets=given["targets"],
             force=given["force"],
+            pace=parse_pace(given["canary"], given["batch"]),
             consent=consent,
             said=said,
         )
