@@ -33,6 +33,7 @@ from gapcheck.remediations.plan import (
     SwitchCertificate,
     WriteFile,
 )
+from gapcheck.remediations.recovery import REFRESH
 
 STAGED = ".gapcheck-new"
 _BACKDATE = dt.timedelta(hours=1)
@@ -141,7 +142,7 @@ class Workshop:
                 writes=(Write(expect=looked.state, wanted=wanted, content=content),),
                 dirs=looked.missing_dirs if content is not None else (),
                 in_place=isinstance(change, EditBlock) and change.in_place,
-                final=isinstance(change, EditYaml | WriteFile) and change.final,
+                final=isinstance(change, EditYaml | WriteFile | RemoveFile) and change.final,
             ),
         )
 
@@ -241,7 +242,10 @@ class Workshop:
         act: Callable[[], str | dict[str, str]]
         match change:
             case RefreshTrustStore(family=family, fresh=fresh):
-                trees = TRUST_TREES.get(family, ())
+                if change.final:
+                    effect = {REFRESH: family}
+                else:
+                    trees = TRUST_TREES.get(family, ())
                 act = lambda: machine.refresh_trust_store(family, fresh=fresh)  # noqa: E731 - one of five
             case RestartUnit(unit=unit):
                 effect = {"unit": unit}

@@ -136,7 +136,9 @@ class WriteFile(FileChange, frozen=True, kw_only=True, tag="write-file"):
 
 
 class RemoveFile(FileChange, frozen=True, kw_only=True, tag="remove-file"):
-    """Remove a file; undo puts it back."""
+    """Remove a file; undo puts it back, unless it is `final`: it leaks a private key."""
+
+    final: bool = False
 
 
 class SetMode(FileChange, frozen=True, kw_only=True, tag="set-mode"):
@@ -149,11 +151,13 @@ class SetMode(FileChange, frozen=True, kw_only=True, tag="set-mode"):
 class RefreshTrustStore(Change, frozen=True, kw_only=True, tag="refresh-trust-store"):
     """Rebuild the OS trust store from its anchors by the distribution's own tool.
 
-    `family` is debian, rhel, suse, alpine or arch; `fresh` removes stale links as well.
+    `family` is debian, rhel, suse, alpine or arch; `fresh` removes stale links as well. `final`:
+    the store that it replaces leaks a private key; undo rebuilds it instead of putting it back.
     """
 
     family: str
     fresh: bool = False
+    final: bool = False
 
 
 class RestartUnit(Change, frozen=True, kw_only=True, tag="restart-unit"):

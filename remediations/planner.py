@@ -291,6 +291,11 @@ def _note(change: AnyChange, facts: FactSet) -> str:
     node = facts.by_subject.get(change.target)
     if isinstance(change, RestartUnit) and isinstance(node, NodeFacts) and not node.running:
         return "takes effect at the next boot"
+    if isinstance(change, RefreshTrustStore) and change.final:
+        return (
+            "final: a private key leaked into the store; no copy of it is kept, and an undo "
+            "rebuilds the store instead of putting it back"
+        )
     if getattr(change, "final", False):
         return (
             "final: the private key in it counts as leaked; it is not kept and not put back. "

@@ -6,7 +6,7 @@ stands there now must be what the last left.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from gapcheck.remediations.journal import Entry, FileState, read_journal
 from gapcheck.remediations.machines.base import Machine
 
 RESTARTS = ("unit", "restart")
+REFRESH = "refresh"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,21 +158,26 @@ def remove_folders(entries: Iterable[Entry], machine: Machine) -> list[str]:
 
 
 def restore_effects(entries: Iterable[Entry], *, machine: Machine, wait_s: float) -> list[str]:
-    """Set back policies and objects, then restart each unit and container once."""
+    """Set back policies, objects and stores, then restart each unit and container once."""
     words: list[str] = []
     restarts: dict[tuple[str, str], None] = {}
     for entry in reversed(list(entries)):
-        effect = entry.effect
-        if "container" in effect:
-            words.append(machine.set_restart_policy(effect["container"], effect["policy"]))
-        if "object" in effect and not entry.final:
-            words.append(machine.restore_object(effect).get("word", ""))
-        if "object" in effect and entry.final:
-            words.append(f"{effect['object']}: what was removed for good is not put back")
-        for kind in RESTARTS:
-            if kind in effect:
-                restarts[kind, effect[kind]] = None
+        words += _settings(entry, machine)
+        restarts |= {(kind, entry.effect[kind]): None for kind in RESTARTS if kind in entry.effect}
     for kind, name in restarts:
         restarted = machine.restart_unit if kind == "unit" else machine.restart_container
         words.append(restarted(name, timeout_s=wait_s))
     return [word for word in words if word]
+
+
+def _settings(entry: Entry, machine: Machine) -> Iterator[str]:
+    """Set back what one step did beside files and restarts."""
+    effect = entry.effect
+    if "container" in effect:
+        yield machine.set_restart_policy(effect["container"], effect["policy"])
+    if "object" in effect and not entry.final:
+        yield machine.restore_object(effect).get("word", "")
+    if "object" in effect and entry.final:
+        yield f"{effect['object']}: what was removed for good is not put back"
+    if REFRESH in effect:
+        yield machine.refresh_trust_store(effect[REFRESH], fresh=True)

@@ -21,6 +21,7 @@ from gapcheck.remediations.journal import Entry, FileState, Journal
 from gapcheck.remediations.machines.base import Holder, Machine, give_free
 from gapcheck.remediations.operation import Operation, Write
 from gapcheck.remediations.recovery import (
+    REFRESH,
     RESTARTS,
     PathChange,
     path_changes,
@@ -163,6 +164,8 @@ def _effect_line(entry: Entry) -> str:
     effect = entry.effect
     if "trees" in effect and entry.step != "applied":
         return f"{entry.target} {_TREE_FILE} put back"
+    if REFRESH in effect:
+        return f"{entry.target} trust store rebuilt: the former one held a private key"
     if "container" in effect:
         return f"{entry.target} container {effect['container']}: restart policy {effect['policy']}"
     if "object" in effect:
@@ -343,13 +346,16 @@ def _effects(entries: Sequence[Entry], machine: Machine, wait_s: float) -> Itera
             yield _operation(machine, back, partial(machine.set_restart_policy, name, policy))
         if "object" in effect and not entry.final:
             yield _operation(machine, effect, partial(machine.restore_object, effect))
+        if REFRESH in effect:
+            again = partial(machine.refresh_trust_store, effect[REFRESH], fresh=True)
+            yield _operation(machine, effect, again)
         for kind in RESTARTS:
             if kind in effect:
                 restarts[kind, effect[kind]] = entry.detail  # in the end, that of the first
     for (kind, name), detail in restarts.items():
         restart = machine.restart_unit if kind == "unit" else machine.restart_container
-        again = partial(restart, name, timeout_s=wait_s)
-        act = partial(_as_before, again, name) if WAS_DOWN in detail else again
+        restarted = partial(restart, name, timeout_s=wait_s)
+        act = partial(_as_before, restarted, name) if WAS_DOWN in detail else restarted
         yield _operation(machine, {kind: name}, act)
 
 
