@@ -15,12 +15,19 @@ from datetime import datetime
 import msgspec
 
 from gapcheck.errors import EditRefused, LockHeld, RepairFailed, RepairRefused, TargetError
-from gapcheck.model import SITE, SubjectId
+from gapcheck.model import CLUSTER, SITE, SubjectId
 from gapcheck.record import ChangeResult
+from gapcheck.remediations.draining import place_of
 from gapcheck.remediations.journal import Entry, FileState, Journal
 from gapcheck.remediations.machines.base import Holder, Machine, give_free
 from gapcheck.remediations.operation import Operation, Workshop, Write
-from gapcheck.remediations.plan import IssueCertificate, Plan, PlannedChange
+from gapcheck.remediations.plan import (
+    AnyChange,
+    DrainNode,
+    IssueCertificate,
+    Plan,
+    PlannedChange,
+)
 from gapcheck.remediations.recovery import remove_folders, restore, unfinished
 from gapcheck.remediations.side_by_side import side_by_side
 
@@ -145,8 +152,8 @@ class Applier:
         """
         found: dict[SubjectId, list[PlannedChange]] = {}
         for planned in changes:
-            target = planned.change.target if _of_nodes(changes) else SITE
-            found.setdefault(target, []).append(planned)
+            place = place_of(planned.change) if _of_nodes(changes) else SITE
+            found.setdefault(place, []).append(planned)
         try:
             done = side_by_side(
                 found, lambda each: self._in_order(found[each]), parallel=self._parallel
@@ -168,7 +175,7 @@ class Applier:
 
     def take_back(self, targets: Collection[SubjectId], why: str) -> tuple[ChangeResult, ...]:
         """Roll back what the round did on `targets`; all results of the round so far."""
-        mine = [pair for pair in self._done if pair[1].machine.target in targets]
+        mine = [pair for pair in self._done if pair[1].place in targets]
         if mine:
             self._stopped.update(dict.fromkeys(targets, why))
             log.info("%s", self._roll_back(mine))
@@ -202,10 +209,10 @@ class Applier:
             log.warning("%s: %s", subject, word)
 
     def _one(self, planned: PlannedChange) -> ChangeResult:
-        target = planned.change.target
-        if target in self._stopped:
-            state = "failed" if target == self._refusing else "skipped"
-            return self._result(planned, state, self._stopped[target])
+        why = self._why_not(planned.change)
+        if why:
+            state = "failed" if planned.change.target == self._refusing else "skipped"
+            return self._result(planned, state, why)
         try:
             operations = self._workshop.operations(planned.id, planned.change)
             words = [self._run(planned, each) for each in operations]
@@ -214,6 +221,20 @@ class Applier:
         if not operations:
             return self._result(planned, "unchanged", "")
         return self._result(planned, "applied", "; ".join(word for word in words if word))
+
+    def _why_not(self, change: AnyChange) -> str:
+        """What stopped the place of a change before, ''.
+
+        A node that is not drained is not changed. One that is drained is uncordoned, whatever
+        became of other objects of the cluster.
+        """
+        place, target = place_of(change), change.target
+        if target == self._refusing:
+            return self._stopped[target]
+        why = self._stopped.get(place, "")
+        if isinstance(change, DrainNode) and not why and target in self._stopped:
+            why = self._stopped[place] = self._stopped[target]
+        return why
 
     @staticmethod
     def _result(planned: PlannedChange, state: str, detail: str) -> ChangeResult:
@@ -228,10 +249,10 @@ class Applier:
         return entry.detail
 
     def _failed(self, planned: PlannedChange, failed: Exception) -> ChangeResult:
-        target = planned.change.target
+        place = place_of(planned.change)
         detail = str(failed)
-        self._stopped[target] = f"{planned.id} failed there"
-        mine = [pair for pair in tuple(self._done) if pair[1].machine.target == target]
+        self._stopped[place] = f"{planned.id} failed there"
+        mine = [pair for pair in tuple(self._done) if pair[1].place == place]
         if isinstance(planned.change, IssueCertificate):
             issuer = f"{planned.id}/issuer"
             mine += [pair for pair in self._done if pair[0] == issuer and pair not in mine]
@@ -249,8 +270,9 @@ class Applier:
         ]
         words: list[str] = []
         try:
-            for each in {op.machine.target: op.machine for _, op in operations}.values():
-                own = [entry for entry in entries if entry.target == each.target]
+            machines = {op.machine.target: op.machine for _, op in operations}
+            for target in sorted(machines, key=lambda each: each == CLUSTER):  # uncordoned last
+                each, own = machines[target], [e for e in entries if e.target == target]
                 words += restore(
                     own, machine=each, run=self._journal.run, wait_s=self._workshop.wait_s
                 )
@@ -275,7 +297,7 @@ class Applier:
 
 
 def _of_nodes(changes: Iterable[PlannedChange]) -> bool:
-    return all(each.change.target.startswith("node/") for each in changes)
+    return all(place_of(each.change).startswith("node/") for each in changes)
 
 
 def execute(

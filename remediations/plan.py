@@ -250,6 +250,30 @@ class SwitchCertificate(Change, frozen=True, kw_only=True, tag="switch-certifica
         return Risk.RESTART
 
 
+class DrainNode(Change, frozen=True, kw_only=True, tag="drain-node"):
+    """Cordon the node `name` and evict its pods, as kubectl drain does.
+
+    Budgets are honoured, for `timeout_s` at most; pods of a DaemonSet, mirror pods and finished
+    ones stay. Refused for the last node that takes pods, and for pods without a controller or,
+    but for `delete_emptydir`, with an emptyDir.
+    """
+
+    name: str
+    timeout_s: int
+    delete_emptydir: bool = False
+
+    @property
+    def risk(self) -> Risk:
+        """Its pods end, and start elsewhere."""
+        return Risk.OUTAGE
+
+
+class UncordonNode(Change, frozen=True, kw_only=True, tag="uncordon-node"):
+    """Let the node `name` take pods again, where this run cordoned it."""
+
+    name: str
+
+
 AnyChange = (
     EditToml
     | EditYaml
@@ -265,6 +289,8 @@ AnyChange = (
     | PatchObject
     | IssueCertificate
     | SwitchCertificate
+    | DrainNode
+    | UncordonNode
 )
 
 

@@ -33,6 +33,7 @@ from gapcheck.model import (
 )
 from gapcheck.registry import Remedy
 from gapcheck.remediations.diff import file_diff
+from gapcheck.remediations.draining import Drain, undrainable, with_drains
 from gapcheck.remediations.merge import Draft, merged
 from gapcheck.remediations.plan import (
     AnyChange,
@@ -65,7 +66,8 @@ class Wanted:
 
     Every failing check counts; one that only warns counts where `select` names it. `done` are
     ids of changes this run has applied; `with_roots` plans for selected verdicts' roots as
-    well. `read_only` says, by target, why it cannot be written.
+    well. `read_only` says, by target, why it cannot be written. With `drain`, nodes that restart
+    are drained around their changes.
     """
 
     max_risk: Risk = Risk.RESTART
@@ -74,6 +76,7 @@ class Wanted:
     with_roots: bool = False
     done: Collection[str] = ()
     read_only: Mapping[SubjectId, str] = field(default_factory=dict)
+    drain: Drain | None = None
 
 
 def build_plan(evaluation: Evaluation, *, round: int = 1, wanted: Wanted | None = None) -> Plan:  # noqa: A002 - the plan's own word
@@ -103,7 +106,11 @@ def build_plan(evaluation: Evaluation, *, round: int = 1, wanted: Wanted | None 
             changes.append(_planned(draft, evaluation.facts))
         except EditRefused as refused:
             unplanned += (Unplanned(cause=cause, why=str(refused)) for cause in draft.causes)
-    return Plan(round=round, changes=tuple(changes), unplanned=tuple(dict.fromkeys(unplanned)))
+    return Plan(
+        round=round,
+        changes=with_drains(changes, wanted.drain, evaluation.facts),
+        unplanned=tuple(dict.fromkeys(unplanned)),
+    )
 
 
 def _considered(evaluation: Evaluation, wanted: Wanted) -> Iterator[Verdict]:
@@ -150,7 +157,9 @@ def _plan_verdict(
             continue
         why = "its remedy has nothing to change here"
         if changes:
-            why = _refused(changes, wanted) or _dangling(changes, evaluation.facts)
+            facts = evaluation.facts
+            why = _refused(changes, wanted) or _dangling(changes, facts)
+            why = why or undrainable(changes, wanted.drain, wanted.max_risk, facts)
         if why:
             left.append(Unplanned(cause=verdict.cause, why=why))
         else:

@@ -6,7 +6,7 @@ stands there now must be what the last left.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from gapcheck.remediations.machines.base import Machine
 
 RESTARTS = ("unit", "restart")
 REFRESH = "refresh"
+CORDON, UNCORDON = "cordon", "uncordon"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,8 @@ def still_standing(journal: Iterable[Entry]) -> tuple[Entry, ...]:
                 effect=entry.effect,
                 detail=entry.detail,
             )
+            if UNCORDON in entry.effect:
+                backed = _without_cordon(backed, entry.effect[UNCORDON])
         elif entry.step == "rolled_back":
             backed = {
                 k: e
@@ -66,6 +69,15 @@ def still_standing(journal: Iterable[Entry]) -> tuple[Entry, ...]:
                 if e.op != entry.op or entry.round not in (0, e.round)
             }
     return tuple(backed.values())
+
+
+def _without_cordon(backed: Mapping[str, Entry], name: str) -> dict[str, Entry]:
+    """What still stands once the node `name` is uncordoned: no step of its drain."""
+    return {
+        key: each
+        for key, each in backed.items()
+        if name not in (each.effect.get(CORDON), each.effect.get(UNCORDON))
+    }
 
 
 def path_changes(entries: Iterable[Entry], machine: Machine | None) -> tuple[PathChange, ...]:
@@ -179,5 +191,7 @@ def _settings(entry: Entry, machine: Machine) -> Iterator[str]:
         yield machine.restore_object(effect).get("word", "")
     if "object" in effect and entry.final:
         yield f"{effect['object']}: what was removed for good is not put back"
+    if CORDON in effect:
+        yield machine.uncordon_node(effect[CORDON], effect["run"])
     if REFRESH in effect:
         yield machine.refresh_trust_store(effect[REFRESH], fresh=True)

@@ -12,6 +12,7 @@ from itertools import groupby
 
 from gapcheck.errors import UsageError
 from gapcheck.model import SubjectId
+from gapcheck.remediations.draining import place_of
 from gapcheck.remediations.plan import Plan, PlannedChange, Stage
 
 _NODE = "node/"
@@ -38,11 +39,14 @@ class Pace:
             left -= size
 
 
-def parse_pace(canary: int | None, batch: str | None) -> Pace:
-    """The pace that `--canary` and `--batch` ask for; raises UsageError where they make none."""
+def parse_pace(canary: int | None, batch: str | None, *, drains: bool = False) -> Pace:
+    """The pace that `--canary` and `--batch` ask for; raises UsageError where they make none.
+
+    Nodes that are drained go one at a time unless `--batch` says otherwise.
+    """
     made = Pace() if canary is None else Pace(canary=canary)
     if batch is None:
-        return made
+        return Pace(canary=made.canary, batch=1) if drains else made
     number = batch.removesuffix("%")
     value = int(number) if number.isascii() and number.isdigit() else 0
     if not value or (batch.endswith("%") and value > _WHOLE):
@@ -80,7 +84,7 @@ def parts(plan: Plan, pace: Pace) -> tuple[Part, ...]:
 
 
 def _nodes(changes: Sequence[PlannedChange]) -> tuple[SubjectId, ...]:
-    found = dict.fromkeys(each.change.target for each in changes)
+    found = dict.fromkeys(place_of(each.change) for each in changes)
     return tuple(each for each in found if each.startswith(_NODE))
 
 
@@ -88,7 +92,7 @@ def _sorted(changes: Sequence[PlannedChange]) -> tuple[tuple[PlannedChange, ...]
     """Before the nodes, on them, after them, and on them after that."""
     groups: tuple[list[PlannedChange], ...] = ([], [], [], [])
     for each in changes:
-        if each.change.target.startswith(_NODE):
+        if place_of(each.change).startswith(_NODE):
             groups[1 if each.stage <= Stage.RESTART else 3].append(each)
         else:
             groups[0 if each.stage < Stage.TRUST else 2].append(each)
@@ -98,7 +102,7 @@ def _sorted(changes: Sequence[PlannedChange]) -> tuple[tuple[PlannedChange, ...]
 def _batches(changes: Sequence[PlannedChange], pace: Pace) -> Iterator[Part]:
     batches = list(_batched(_nodes(changes), pace))
     for number, batch in enumerate(batches, 1):
-        chosen = tuple(each for each in changes if each.change.target in batch)
+        chosen = tuple(each for each in changes if place_of(each.change) in batch)
         yield Part(name=f"batch {number} of {len(batches)}", changes=chosen, nodes=batch)
 
 

@@ -11,7 +11,7 @@ from gapcheck.errors import RepairFailed
 from gapcheck.model import SubjectId
 from gapcheck.remediations.journal import Entry, is_torn, read_journal
 from gapcheck.remediations.plan import Plan, PlannedChange
-from gapcheck.remediations.recovery import still_standing
+from gapcheck.remediations.recovery import CORDON, still_standing
 from gapcheck.state import State
 
 
@@ -217,7 +217,8 @@ def _entry_lines(entry: Entry, planned: PlannedChange | None) -> Iterator[str]:
     begun = "" if entry.step == "applied" else "  (was under way when the run ended)"
     paths = [each.path for each in (entry.after or entry.intended)]
     effect = entry.effect
-    named = effect.get("unit") or effect.get("restart") or effect.get("container")
+    kinds = (CORDON, "unit", "restart", "container")
+    named = next((effect[each] for each in kinds if each in effect), "")
     what = named or effect.get("object") or ", ".join(paths[:1])
     more = f" and {len(paths) - 1} more files" if len(paths) > 1 else ""
     yield f"  {entry.at[11:19]}  {entry.kind}  {entry.target} {what}{more}{begun}".rstrip()

@@ -21,8 +21,10 @@ from gapcheck.remediations.journal import Entry, FileState, Journal
 from gapcheck.remediations.machines.base import Holder, Machine, give_free
 from gapcheck.remediations.operation import Operation, Write
 from gapcheck.remediations.recovery import (
+    CORDON,
     REFRESH,
     RESTARTS,
+    UNCORDON,
     PathChange,
     path_changes,
     remove_folders,
@@ -164,6 +166,8 @@ def _effect_line(entry: Entry) -> str:
     effect = entry.effect
     if "trees" in effect and entry.step != "applied":
         return f"{entry.target} {_TREE_FILE} put back"
+    if CORDON in effect:
+        return f"{entry.target} node {effect[CORDON]} uncordoned, where the run cordoned it"
     if REFRESH in effect:
         return f"{entry.target} trust store rebuilt: the former one held a private key"
     if "container" in effect:
@@ -340,15 +344,7 @@ def _effects(entries: Sequence[Entry], machine: Machine, wait_s: float) -> Itera
     restarts: dict[tuple[str, str], str] = {}
     for entry in reversed(entries):
         effect = entry.effect
-        if "container" in effect:
-            name, policy = effect["container"], effect["policy"]
-            back = {"container": name, "policy": effect["was_set"], "was_set": policy}
-            yield _operation(machine, back, partial(machine.set_restart_policy, name, policy))
-        if "object" in effect and not entry.final:
-            yield _operation(machine, effect, partial(machine.restore_object, effect))
-        if REFRESH in effect:
-            again = partial(machine.refresh_trust_store, effect[REFRESH], fresh=True)
-            yield _operation(machine, effect, again)
+        yield from _settings(entry, machine)
         for kind in RESTARTS:
             if kind in effect:
                 restarts[kind, effect[kind]] = entry.detail  # in the end, that of the first
@@ -357,6 +353,24 @@ def _effects(entries: Sequence[Entry], machine: Machine, wait_s: float) -> Itera
         restarted = partial(restart, name, timeout_s=wait_s)
         act = partial(_as_before, restarted, name) if WAS_DOWN in detail else restarted
         yield _operation(machine, {kind: name}, act)
+
+
+def _settings(entry: Entry, machine: Machine) -> Iterator[Operation]:
+    """What one step did beside files and restarts, put back."""
+    effect = entry.effect
+    if "container" in effect:
+        name, policy = effect["container"], effect["policy"]
+        back = {"container": name, "policy": effect["was_set"], "was_set": policy}
+        yield _operation(machine, back, partial(machine.set_restart_policy, name, policy))
+    if "object" in effect and not entry.final:
+        yield _operation(machine, effect, partial(machine.restore_object, effect))
+    if CORDON in effect:
+        name, run = effect[CORDON], effect["run"]
+        free = partial(machine.uncordon_node, name, run)
+        yield _operation(machine, {UNCORDON: name, "run": run}, free)
+    if REFRESH in effect:
+        again = partial(machine.refresh_trust_store, effect[REFRESH], fresh=True)
+        yield _operation(machine, effect, again)
 
 
 def _as_before(restart: Callable[[], str], name: str) -> str:

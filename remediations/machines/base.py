@@ -10,7 +10,7 @@ from typing import Protocol
 from gapcheck.errors import RepairFailed, RepairRefused, TargetError
 from gapcheck.model import SubjectId
 from gapcheck.remediations.journal import FileState
-from gapcheck.remediations.plan import Change, PatchObject
+from gapcheck.remediations.plan import Change, DrainNode, PatchObject
 from gapcheck.remediations.side_by_side import side_by_side
 
 log = logging.getLogger(__name__)
@@ -154,6 +154,14 @@ class Machine(Protocol):
         """A word where the object is not as `effect` left it, ''."""
         ...
 
+    def drain_node(self, change: DrainNode, run: str) -> dict[str, str]:
+        """Cordon a node of the cluster and evict its pods; a `word` about it."""
+        ...
+
+    def uncordon_node(self, name: str, run: str) -> str:
+        """Uncordon a node where `run` cordoned it; a word about it, or why it stays."""
+        ...
+
 
 class WithoutObjects:
     """The part of a machine that holds no cluster objects."""
@@ -177,6 +185,16 @@ class WithoutObjects:
     def foreign_object(self, effect: Mapping[str, str]) -> str:
         """Nothing is here."""
         return f"{effect.get('object')} is not here"
+
+    def drain_node(self, change: DrainNode, run: str) -> dict[str, str]:
+        """Refuse: nodes are drained in a cluster."""
+        del run
+        raise RepairRefused(str(self.target), f"the node {change.name} is not drained from here")
+
+    def uncordon_node(self, name: str, run: str) -> str:
+        """Refuse: nodes are uncordoned in a cluster."""
+        del run
+        raise RepairRefused(str(self.target), f"the node {name} is not uncordoned from here")
 
 
 def give_free(machines: Iterable[Machine], *, parallel: int = 1) -> None:

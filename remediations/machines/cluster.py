@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -22,8 +23,9 @@ from gapcheck.fixtures.probes.kube import Kube, KubeError, open_cluster
 from gapcheck.model import CLUSTER
 from gapcheck.remediations.journal import FileState
 from gapcheck.remediations.machines.base import Holder, Looked
+from gapcheck.remediations.machines.cluster_nodes import ClusterNodes, rights_of_nodes
 from gapcheck.remediations.machines.cluster_rights import denied, rights_for
-from gapcheck.remediations.plan import Change, PatchObject
+from gapcheck.remediations.plan import Change, DrainNode, PatchObject
 from gapcheck.site import Cluster
 
 Json = dict[str, Any]
@@ -76,6 +78,7 @@ class ClusterMachine:
         self._wait_s = wait_s
         self._holder = ""
         self._ours: dict[str, str] = {}
+        self._nodes = ClusterNodes(self._kube, self._renew, one=threading.Lock())
 
     def lock(self, holder: Holder) -> str:
         """Hold the cluster by a Lease; see `Machine.lock`. One not renewed for 15 min is dead."""
@@ -103,7 +106,15 @@ class ClusterMachine:
         """What the account may not do of `changes`, as `kubectl auth can-i` names it."""
         patches = [each for each in changes if isinstance(each, PatchObject)]
         rights = (right for each in patches for right in rights_for(each, _PLURALS))
-        return tuple(denied(self._kube(), rights))
+        return tuple(denied(self._kube(), (*rights, *rights_of_nodes(changes))))
+
+    def drain_node(self, change: DrainNode, run: str) -> dict[str, str]:
+        """Cordon a node and evict its pods; see `ClusterNodes.drain`."""
+        return self._nodes.drain(change, run)
+
+    def uncordon_node(self, name: str, run: str) -> str:
+        """Uncordon a node where `run` cordoned it."""
+        return self._nodes.uncordon(name, run)
 
     def unlock(self) -> None:
         """Give the cluster free."""

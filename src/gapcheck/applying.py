@@ -22,6 +22,7 @@ def asked_by(wanted: Wanted) -> Asked:
         select=tuple(wanted.select),
         targets=tuple(wanted.targets),
         with_roots=wanted.with_roots,
+        drain=wanted.drain,
     )
 
 
@@ -44,6 +45,7 @@ def still_fitting(given: Given, prepared: Prepared) -> Plan:
         select=asked.select,
         targets=asked.targets,
         with_roots=asked.with_roots,
+        drain=asked.drain,
     )
     fresh = build_plan(prepared.evaluation, wanted=wanted)
     found = differences(plan, file.based_on, fresh=fresh, evaluation=prepared.evaluation)

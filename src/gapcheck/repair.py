@@ -20,6 +20,7 @@ from gapcheck.model import REGISTRY, Cause, Risk, Status, SubjectId, is_named, n
 from gapcheck.plan_file import Asked
 from gapcheck.record import ChangeResult, Round
 from gapcheck.remediations.apply import Applier
+from gapcheck.remediations.draining import left_cordoned, place_of
 from gapcheck.remediations.journal import Journal
 from gapcheck.remediations.machines.opening import open_machines
 from gapcheck.remediations.plan import Plan
@@ -130,6 +131,9 @@ class _Run:
         if any("applied in this run already" in each.why for each in plan.unplanned):
             prepared.repair = Exit.REPAIR
         self._undo_where_worse()
+        for node, run in left_cordoned(prepared.facts).items():
+            note = f"run {run} cordoned node {node} and did not come to uncordon it"
+            prepared.notes = (*prepared.notes, f"{note}: gapcheck undo {run} does")
         if self.applier is not None:
             self.applier.finish()
 
@@ -181,7 +185,8 @@ class _Run:
         self, part: Part, done: Iterable[ChangeResult], before: Mapping[Cause, Status]
     ) -> str:
         """What went wrong with a part, ''; its nodes are measured again."""
-        bad = dict.fromkeys(each.target for each in done if each.state == "failed")
+        places = {each.id: place_of(each.change) for each in part.changes}
+        bad = dict.fromkeys(places[each.id] for each in done if each.state == "failed")
         if bad:
             return f"{part.name} failed ({', '.join(bad)})"
         if not part.nodes:
@@ -287,6 +292,7 @@ def _wanted(prepared: Prepared, options: FixOptions, done: Iterable[str]) -> Wan
         targets=request.targets,
         with_roots=options.with_roots,
         done=frozenset(done),
+        drain=options.drain,
     )
 
 
