@@ -132,8 +132,9 @@ class _Run:
             prepared.repair = Exit.REPAIR
         self._undo_where_worse()
         for node, run in left_cordoned(prepared.facts).items():
-            note = f"run {run} cordoned node {node} and did not come to uncordon it"
-            prepared.notes = (*prepared.notes, f"{note}: gapcheck undo {run} does")
+            note = f"node {node} is cordoned by run {run}"
+            note += f"; where that run has ended, gapcheck undo {run} uncordons it"
+            prepared.notes = (*prepared.notes, note)
         if self.applier is not None:
             self.applier.finish()
 

@@ -467,3 +467,17 @@ def test_the_exported_rights_are_enough(control: ControlPlane, tmp_path: Path) -
     assert node(control, "a") == (False, "")
     assert gapcheck(control.folder, *words[:-1], "check", "--drain").code == 4
     assert "evict" not in gapcheck(control.folder, *words).out
+
+
+def test_a_fix_with_nothing_else_to_do_says_what_a_dead_run_left(control: ControlPlane) -> None:
+    text = "version: 1\nregistry: {host: 127.0.0.1, port: 1}\ncluster: {kubeconfig: admin}\n"
+    (control.folder / "site.yaml").write_text(text)
+    mine = json.dumps({"metadata": {"annotations": {CORDONED_BY: "run-1"}}})
+    control.kubectl("cordon", "a")
+    control.kubectl("patch", "node", "a", "-p", mine)
+    state = str(control.folder / "state")
+
+    done = gapcheck(control.folder, "fix", "--site", "site.yaml", GAPCHECK_STATE=state)
+
+    said = (done.out + done.err).replace("\n  ", " ")
+    assert "node a is cordoned by run run-1; where that run has ended, gapcheck undo run-1" in said

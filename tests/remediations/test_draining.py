@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from support.certs import NOW
+from support.command import Ended, gapcheck
 from support.healthy import CONFIG_1, CONFIG_2, healthy, with_facts, with_file
 from support.nodes import CONFIG, guide
 
 from gapcheck.engine import Evaluation
+from gapcheck.fixtures.bundle import write_bundle
 from gapcheck.fixtures.facts import FactSet, Present, Unreadable
 from gapcheck.model import CLUSTER, REGISTRY, Risk, SubjectId
 from gapcheck.registry import catalogue
@@ -169,3 +173,35 @@ def test_a_change_has_the_place_of_its_node() -> None:
 @pytest.mark.parametrize("change", [DrainNode(target=CLUSTER, name="a", timeout_s=1)])
 def test_an_id_holds_how_the_node_is_drained(change: DrainNode) -> None:
     assert change.id != msgspec.structs.replace(change, timeout_s=2).id
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    """What was measured of the broken site, as a file."""
+    path = tmp_path / "site.tar.gz"
+    write_bundle(path, healthy()[0], broken())
+    return path
+
+
+def ask(bundle: Path, *words: object) -> Ended:
+    return gapcheck(bundle.parent, "plan", "--bundle", bundle, "--target", "debian", *words)
+
+
+def test_the_command_plans_drains_where_it_is_told_to(bundle: Path) -> None:
+    risk = ("--max-risk", "outage")
+    found = ask(bundle, "--drain", *risk, "-o", "plan.json")
+    assert "drain node  cluster debian  (outage)" in found.out
+    assert "uncordon node  cluster debian  (safe)" in found.out
+    asked = json.loads((bundle.parent / "plan.json").read_text())["asked"]
+    assert asked["drain"] == {"timeout_s": 300, "delete_emptydir": False}
+    timed = ask(bundle, "--drain", *risk, "--drain-timeout", 7, "--delete-emptydir-data")
+    assert "waited for up to 7 s; emptyDir data is deleted" in timed.out
+    assert "drain node" not in ask(bundle, *risk).out
+    assert "needs --max-risk outage: with --drain" in ask(bundle, "--drain").out
+
+
+@pytest.mark.parametrize("word", ["--delete-emptydir-data", "--drain-timeout=3"])
+def test_how_to_drain_without_draining_is_a_usage_error(bundle: Path, word: str) -> None:
+    done = ask(bundle, word)
+    assert done.code == 4
+    assert "add --drain" in done.err
