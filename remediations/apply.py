@@ -18,6 +18,7 @@ from gapcheck.errors import EditRefused, LockHeld, RepairFailed, RepairRefused, 
 from gapcheck.model import CLUSTER, SITE, SubjectId
 from gapcheck.record import ChangeResult
 from gapcheck.remediations.draining import place_of
+from gapcheck.remediations.heartbeat import EVERY_S, Heartbeat
 from gapcheck.remediations.journal import Entry, FileState, Journal
 from gapcheck.remediations.machines.base import Holder, Machine, give_free
 from gapcheck.remediations.operation import Operation, Workshop, Write
@@ -59,7 +60,9 @@ class Applier:
         hook: Callable[[str], None] = no_hook,
         wait_s: float = UNIT_WAIT_S,
         parallel: int = 1,
+        beat_s: float = EVERY_S,
     ) -> None:
+        self._beat_s = beat_s
         self._open = machines
         self._parallel = parallel
         self._ended = False
@@ -74,6 +77,7 @@ class Applier:
         self._round = 0
         self._workshop = Workshop(run=journal.run, machines=self._machine, now=now, wait_s=wait_s)
         self._journal.append(Entry(step="begin", run=journal.run, site=journal.site))
+        self._heartbeat = self._new_heartbeat()
 
     def apply(self, plan: Plan) -> tuple[ChangeResult, ...]:
         """Execute the changes of `plan` in their order; what became of each.
@@ -115,6 +119,16 @@ class Applier:
                 return
             except _EXPECTED as failed:
                 log.info("%s", failed)
+        self._heartbeat = self._new_heartbeat()
+        self._heartbeat.start()
+
+    def _new_heartbeat(self) -> Heartbeat:
+        return Heartbeat(
+            lambda: self._held,
+            self._stopped.setdefault,
+            parallel=self._parallel,
+            every_s=self._beat_s,
+        )
 
     def _hold(
         self, targets: Iterable[SubjectId], plan: Plan
@@ -188,6 +202,7 @@ class Applier:
 
     def release(self) -> None:
         """Give every place free."""
+        self._heartbeat.stop()
         held, self._held = self._held, {}
         give_free(held.values(), parallel=self._parallel)
 

@@ -17,6 +17,7 @@ from gapcheck.model import SubjectId, is_named
 from gapcheck.record import ChangeResult
 from gapcheck.remediations.apply import UNIT_WAIT_S, execute, no_hook
 from gapcheck.remediations.foreign import Foreign, foreign
+from gapcheck.remediations.heartbeat import Heartbeat
 from gapcheck.remediations.journal import Entry, FileState, Journal
 from gapcheck.remediations.machines.base import Holder, Machine, give_free
 from gapcheck.remediations.operation import Operation, Write
@@ -202,6 +203,8 @@ def undo_run(  # noqa: PLR0913 - the parts of a run, all by name
     and `undo` continues later.
     """
     held: dict[SubjectId, Machine] = {}
+    lost: dict[SubjectId, str] = {}
+    heartbeat = Heartbeat(lambda: held, lost.setdefault, parallel=parallel)
     begin = Entry(step="begin", run=journal.run, site=journal.site, undoes=plan.run, only=plan.only)
     journal.append(begin)
 
@@ -217,7 +220,8 @@ def undo_run(  # noqa: PLR0913 - the parts of a run, all by name
             for target, word in side_by_side(some, hold, parallel=parallel).items():
                 if word.result():
                     log.warning("%s: %s", target, word.result())
-        undo = _Undo(plan, journal, hook=hook, wait_s=wait_s)
+        heartbeat.start()
+        undo = _Undo(plan, journal, hook=hook, wait_s=wait_s, lost=lost)
         accept = frozenset(accepted or ())
         found = side_by_side(
             plan.targets, lambda each: undo.verified(held[each], accept), parallel=parallel
@@ -225,6 +229,7 @@ def undo_run(  # noqa: PLR0913 - the parts of a run, all by name
         changes = {target: verified.result() for target, verified in found.items()}
         results = undo.places(held, changes, pace or Pace(), parallel, said)
     finally:
+        heartbeat.stop()
         give_free(held.values(), parallel=parallel)
     if all(each.state != "failed" for each in results):
         journal.append(Entry(step="end", run=journal.run, detail="done"))
@@ -233,8 +238,15 @@ def undo_run(  # noqa: PLR0913 - the parts of a run, all by name
 
 class _Undo:
     def __init__(
-        self, plan: UndoPlan, journal: Journal, *, hook: Callable[[str], None], wait_s: float
+        self,
+        plan: UndoPlan,
+        journal: Journal,
+        *,
+        hook: Callable[[str], None],
+        wait_s: float,
+        lost: Mapping[SubjectId, str],
     ) -> None:
+        self._lost = lost
         self._plan = plan
         self._journal = journal
         self._hook = hook
@@ -300,6 +312,8 @@ class _Undo:
         self, machine: Machine, changes: Sequence[tuple[PathChange, FileState]]
     ) -> ChangeResult:
         target, entries = machine.target, self._entries(machine.target)
+        if target in self._lost:
+            raise RepairRefused(str(target), self._lost[target])
         machine.sweep([change.before.path for change, _ in changes])
         words = [
             f"{change.before.path}: {GONE}"

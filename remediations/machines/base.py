@@ -70,6 +70,10 @@ class Machine(Protocol):
         """Give the place free; twice does nothing."""
         ...
 
+    def renew(self) -> None:
+        """Keep the lock from running out; RepairRefused where it is another run's by now."""
+        ...
+
     def missing_rights(self, changes: Sequence[Change]) -> tuple[str, ...]:
         """The rights that `changes`, all of this place, need and this account lacks."""
         ...
@@ -167,6 +171,9 @@ class WithoutObjects:
     """The part of a machine that holds no cluster objects."""
 
     target: SubjectId
+
+    def renew(self) -> None:
+        """Nothing: the lock of a folder ends with the process that holds it."""
 
     def missing_rights(self, changes: Sequence[Change]) -> tuple[str, ...]:
         """Nothing that could be asked beforehand: its lock shows whether it can be written."""

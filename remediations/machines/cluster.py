@@ -102,6 +102,13 @@ class ClusterMachine:
         self._holder = mine
         return word
 
+    def renew(self) -> None:
+        """Renew the Lease, where it is ours still."""
+        found = self._get(self._lease_path()) if self._holder else None
+        if found is not None and (found.get("spec") or {}).get("holderIdentity") != self._holder:
+            raise RepairRefused(CLUSTER, "its lock was taken over by another run")
+        self._renew()
+
     def missing_rights(self, changes: Sequence[Change]) -> tuple[str, ...]:
         """What the account may not do of `changes`, as `kubectl auth can-i` names it."""
         patches = [each for each in changes if isinstance(each, PatchObject)]
