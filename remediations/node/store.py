@@ -15,7 +15,7 @@ from gapcheck.model import Finding, Risk
 from gapcheck.registry import remedy
 from gapcheck.remediations.node.system_store import known_family
 from gapcheck.remediations.node.whole_files import refreshed, removed, written
-from gapcheck.remediations.plan import Change
+from gapcheck.remediations.plan import Change, RemoveFile
 from gapcheck.remediations.runtime.settle import settle, site_ca
 from gapcheck.view import NodeView
 
@@ -69,6 +69,10 @@ def plan_removal_of_broken(finding: Finding, view: NodeView) -> Iterator[Change]
 def _without_key(view: NodeView, path: str) -> Change:
     """The certificates of the file alone; the file gone where it holds none, or is a link."""
     file = file_at(view.facts, path)
+    if "/certs.d/" in path and not path.endswith(".crt"):
+        # Nothing says what it is for: it may be a client's only copy, so an undo brings it back.
+        before = None if file is None else file.sha256
+        return RemoveFile(target=view.subject, path=path, before_sha256=before)
     if file is None or file.link:
         return removed(view, path)
     held = pki.pool(view.content(file)).certificates if file.blob else ()

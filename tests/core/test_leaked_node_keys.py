@@ -117,3 +117,30 @@ def test_without_a_key_everything_is_put_back(tmp_path: Path) -> None:
     assert site.snapshot() != before
     assert site.run("undo", site.last_run(), "--site", "site.yaml").code == 0
     assert site.snapshot() == before
+
+
+CLIENT = f"{CERTS_D}/registry.local:{PORT}/client.pem"
+
+
+@pytest.mark.parametrize(
+    "named", ['"client.pem"', '["client.pem"]', '[["client.pem", ""]]', f'[["/{CLIENT}", ""]]']
+)
+def test_a_client_s_own_certificate_and_key_are_no_leak(tmp_path: Path, named: str) -> None:
+    site, key = broken(tmp_path, CLIENT)
+    hosts = site.root("n0") / CERTS_D / f"registry.local:{PORT}" / "hosts.toml"
+    hosts.write_text(hosts.read_text() + f"  client = {named}\n")
+
+    said = site.run("fix", "--site", "site.yaml")
+
+    assert "NODE-TRUST-00" not in said.err
+    assert holding(tmp_path, key) == [site.root("n0") / CLIENT]
+
+
+def test_a_key_in_a_file_that_nothing_names_is_put_back_by_an_undo(tmp_path: Path) -> None:
+    site, key = broken(tmp_path, CLIENT)
+
+    assert "NODE-TRUST-005" in site.run("fix", "--site", "site.yaml").err
+
+    assert site.root("n0") / CLIENT not in holding(tmp_path, key)
+    assert site.run("undo", site.last_run(), "--site", "site.yaml").code == 0
+    assert site.root("n0") / CLIENT in holding(tmp_path, key)
