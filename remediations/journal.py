@@ -110,7 +110,9 @@ class Journal:
         if self._fd < 0:
             message = f"{self.path} is closed"
             raise ValueError(message)
-        stamped = msgspec.structs.replace(entry, at=self._clock().isoformat(timespec="seconds"))
+        # Finer than seconds: two runs of one second are told apart by it.
+        at = self._clock().isoformat(timespec="microseconds")
+        stamped = msgspec.structs.replace(entry, at=at)
         line = msgspec.json.encode(stamped) + b"\n"
         try:
             _write_all(self._fd, line, self._size)

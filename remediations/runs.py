@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -98,7 +99,7 @@ class Runs:
         """The last of the runs that undid all of this one; '' where some of it stands."""
         gone = self.covered(run_id)
         whole = gone and all(target in gone for target in self.targets(run_id))
-        return max(gone.values()) if whole else ""
+        return max(gone.values(), key=self.ids().index) if whole else ""
 
     def summary(self, run_id: str) -> RunSummary:
         """The run in one line."""
@@ -177,6 +178,7 @@ def _row(run: RunSummary) -> tuple[str, ...]:
     )
 
 
+_FRACTION = re.compile(r"\.\d+")
 _MOST_NAMED = 4
 
 
@@ -197,7 +199,7 @@ def run_lines(runs: Runs, run_id: str) -> Iterator[str]:
         yield f"  undoes run {run.undoes}"
     if run.site:
         yield f"  site {run.site}"
-    yield f"  began {run.began or '?'}"
+    yield f"  began {_FRACTION.sub('', run.began) or '?'}"
     planned = runs.planned(run_id)
     for entry in still_standing(runs.entries(run_id)):
         yield from _entry_lines(entry, planned.get(entry.op.partition("/")[0]))
