@@ -34,6 +34,7 @@ from gapcheck.remediations.plan import (
     SetMode,
     SwitchCertificate,
     UncordonNode,
+    UpgradeRelease,
     WriteFile,
 )
 from gapcheck.remediations.recovery import CORDON, REFRESH, UNCORDON
@@ -282,8 +283,16 @@ class Workshop:
                     "api_version": change.api_version,
                     "run": self.run,
                     "was": "absent" if change.creates else "present",
+                    **({"rolls_out": "yes"} if change.rolls_out else {}),
                 }
                 act = lambda: machine.patch_object(change, self.run)  # noqa: E731 - one of five
+            case UpgradeRelease():
+                effect = {
+                    "object": f"HelmRelease/{change.namespace}/{change.name}",
+                    "run": self.run,
+                    "revision": str(change.revision),
+                }
+                act = lambda: machine.upgrade_release(change, self.run)  # noqa: E731 - one of five
             case _:
                 raise RepairRefused(str(change.target), f"{type(change).__name__} is not known")
         return Operation(

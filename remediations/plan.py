@@ -217,6 +217,39 @@ class PatchObject(Change, frozen=True, kw_only=True, tag="patch-object"):
         return Risk.RESTART if self.rolls_out else Risk.SAFE
 
 
+class ReadFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file or folder of this machine that a change reads, as it was measured."""
+
+    path: str
+    sha256: str
+
+
+class UpgradeRelease(Change, frozen=True, kw_only=True, tag="upgrade-release"):
+    """Have Helm install the values files, while the release is at the measured `revision`.
+
+    `keeps` are key paths that only Helm's record holds and that go on to count, `unset` those
+    that are in vain.
+    """
+
+    name: str
+    namespace: str
+    revision: int
+    chart: ReadFile
+    values: tuple[ReadFile, ...]
+    keeps: tuple[str, ...] = ()
+    unset: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The same for every revision: an upgrade that did not help is not made again."""
+        return super(UpgradeRelease, msgspec.structs.replace(self, revision=0)).id
+
+    @property
+    def risk(self) -> Risk:
+        """Helm may replace every pod of the release at once, and runs the chart's hooks."""
+        return Risk.OUTAGE
+
+
 class IssueCertificate(Change, frozen=True, kw_only=True, tag="issue-certificate"):
     """Make a leaf (and the CA, where absent): only the specification is here, never a key.
 
@@ -287,6 +320,7 @@ AnyChange = (
     | SetContainer
     | RestartContainer
     | PatchObject
+    | UpgradeRelease
     | IssueCertificate
     | SwitchCertificate
     | DrainNode

@@ -56,8 +56,10 @@ from gapcheck.remediations.plan import (
     Stage,
     SwitchCertificate,
     Unplanned,
+    UpgradeRelease,
     WriteFile,
 )
+from gapcheck.remediations.release.upgrade import by_hand, upgrade_diff
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +69,7 @@ class Wanted:
     Every failing check counts; one that only warns counts where `select` names it. `done` are
     ids of changes this run has applied; `with_roots` plans for selected verdicts' roots as
     well. `read_only` says, by target, why it cannot be written. With `drain`, nodes that restart
-    are drained around their changes.
+    are drained around their changes. `helm`: there is a helm program here that can be run.
     """
 
     max_risk: Risk = Risk.RESTART
@@ -77,6 +79,7 @@ class Wanted:
     done: Collection[str] = ()
     read_only: Mapping[SubjectId, str] = field(default_factory=dict)
     drain: Drain | None = None
+    helm: bool = False
 
 
 def build_plan(evaluation: Evaluation, *, round: int = 1, wanted: Wanted | None = None) -> Plan:  # noqa: A002 - the plan's own word
@@ -99,7 +102,8 @@ def build_plan(evaluation: Evaluation, *, round: int = 1, wanted: Wanted | None 
         else:
             allowed.append(draft)
     allowed, orphans = _without_orphans(allowed)
-    unplanned += orphans
+    allowed, early = _upgrade_last(allowed)
+    unplanned += orphans + early
     changes: list[PlannedChange] = []
     for draft in sorted(allowed, key=_order):
         try:
@@ -185,13 +189,26 @@ def _refused(changes: Sequence[Change], wanted: Wanted) -> str:
     A file without the restart that loads it would be half a repair.
     """
     costliest = max((change.risk for change in changes), key=lambda risk: risk.rank)
+    why = ""
     if costliest.rank > wanted.max_risk.rank:
-        return f"needs --max-risk {costliest.value}"
+        why = f"needs --max-risk {costliest.value}"
+    for change in changes:
+        if isinstance(change, UpgradeRelease):
+            return _left_to_a_person(change, wanted, why)
+    if why:
+        return why
     for change in changes:
         why = wanted.read_only.get(change.target, "")
         if why:
             return f"{change.target} is read-only: {why}"
     return ""
+
+
+def _left_to_a_person(change: UpgradeRelease, wanted: Wanted, why: str) -> str:
+    """The command that a person has to run, '' where gapcheck runs it itself."""
+    if not wanted.helm:
+        why = "no helm program is on PATH"
+    return str(by_hand(change, change.keeps, change.unset, why)) if why else ""
 
 
 def _dangling(changes: Sequence[Change], facts: FactSet) -> str:
@@ -236,6 +253,28 @@ def _without_orphans(drafts: list[Draft]) -> tuple[list[Draft], list[Unplanned]]
     return kept, left
 
 
+def _upgrade_last(drafts: list[Draft]) -> tuple[list[Draft], list[Unplanned]]:
+    """Leave an upgrade out of a round that still changes what it reads or rolls out."""
+    kept: list[Draft] = []
+    left: list[Unplanned] = []
+    for draft in drafts:
+        if isinstance(draft.change, UpgradeRelease) and any(
+            _comes_first(each.change, draft.change) for each in drafts
+        ):
+            why = "left for a later round: helm upgrade comes after what this one changes"
+            left += (Unplanned(cause=cause, why=why) for cause in draft.causes)
+        else:
+            kept.append(draft)
+    return kept, left
+
+
+def _comes_first(change: AnyChange, upgrade: UpgradeRelease) -> bool:
+    if isinstance(change, FileChange):
+        return change.path in {each.path for each in upgrade.values}
+    in_release = isinstance(change, PatchObject) and change.namespace == upgrade.namespace
+    return in_release and stage_of(change) >= Stage.RELEASE
+
+
 _STAGES: Mapping[type[Change], Stage] = {
     EditBlock: Stage.NAMES,
     IssueCertificate: Stage.ISSUE,
@@ -248,6 +287,7 @@ _STAGES: Mapping[type[Change], Stage] = {
     SwitchCertificate: Stage.LEAF,
     SetContainer: Stage.REGISTRY,
     RestartContainer: Stage.REGISTRY,
+    UpgradeRelease: Stage.RELEASE,
 }
 
 
@@ -286,6 +326,8 @@ def _planned(draft: Draft, facts: FactSet) -> PlannedChange:
             diff = file_diff(change, content, redacted=bool(fact and fact.redacted))
         else:
             diff = f"(no diff: the content of {change.path} was not taken)\n"
+    if isinstance(change, UpgradeRelease):
+        diff = upgrade_diff(change, facts)
     return PlannedChange(
         id=change.id,
         change=change,
@@ -309,6 +351,10 @@ def _note(change: AnyChange, facts: FactSet) -> str:
         return (
             "final: the private key in it counts as leaked; it is not kept and not put back. "
             "Where it still signs or serves anything, issue another"
+        )
+    if isinstance(change, UpgradeRelease):
+        return (
+            f"helm upgrade of revision {change.revision}; pods start anew, hooks of the chart run"
         )
     if isinstance(change, IssueCertificate):
         names = ", ".join((*change.names, *change.addresses))

@@ -164,19 +164,28 @@ def _line(change: PathChange) -> str:
 
 
 def _effect_line(entry: Entry) -> str:
-    effect = entry.effect
-    if "trees" in effect and entry.step != "applied":
-        return f"{entry.target} {_TREE_FILE} put back"
-    if CORDON in effect:
-        return f"{entry.target} node {effect[CORDON]} uncordoned, where the run cordoned it"
-    if REFRESH in effect:
-        return f"{entry.target} trust store rebuilt: the former one held a private key"
-    if "container" in effect:
-        return f"{entry.target} container {effect['container']}: restart policy {effect['policy']}"
-    if "object" in effect:
-        return f"{entry.target} {effect['object']} put back" if not entry.final else ""
-    name = effect.get("unit") or effect.get("restart")
-    return f"{entry.target} {name} restarted" if name else ""
+    words = _effect_words(entry)
+    return f"{entry.target} {words}" if words else ""
+
+
+def _effect_words(entry: Entry) -> str:
+    words = ""
+    match entry.effect:
+        case {"trees": _} if entry.step != "applied":
+            words = f"{_TREE_FILE} put back"
+        case effect if CORDON in effect:
+            words = f"node {effect[CORDON]} uncordoned, where the run cordoned it"
+        case effect if REFRESH in effect:
+            words = "trust store rebuilt: the former one held a private key"
+        case {"container": name, "policy": policy}:
+            words = f"container {name}: restart policy {policy}"
+        case {"object": name, "revision": revision}:
+            words = f"{name}: helm rollback to revision {revision}"
+        case {"object": name}:
+            words = "" if entry.final else f"{name} put back"
+        case {"unit": name} | {"restart": name}:
+            words = f"{name} restarted"
+    return words
 
 
 def undo_run(  # noqa: PLR0913 - the parts of a run, all by name

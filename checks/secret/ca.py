@@ -156,7 +156,7 @@ def ca_secret_holds_the_right_ca(view: ReleaseView) -> Judgement:
     scope=Scope.RELEASE,
     severity=Severity.MINOR,
     after=("CERT-FILE-001", "SECRET-CA-003"),
-    source=Source(step=6),
+    source=Source(step=6, fault=("S04",)),
 )
 def ca_secret_holds_the_ca_to_come(view: ReleaseView) -> Judgement:
     """Every CA of the site's CA file is in the secret, also one that signs nothing served yet."""
@@ -189,7 +189,7 @@ def ca_secret_holds_the_ca_to_come(view: ReleaseView) -> Judgement:
     scope=Scope.RELEASE,
     severity=Severity.MINOR,
     after=("CERT-FILE-001", "SECRET-CA-003"),
-    source=Source(step=6),
+    source=Source(step=6, fault=("S04",)),
 )
 def ca_secret_holds_no_former_ca(view: ReleaseView) -> Judgement:
     """The secret holds no CA that the site's CA file does not: a former one is still trusted.

@@ -10,7 +10,7 @@ from typing import Protocol
 from gapcheck.errors import RepairFailed, RepairRefused, TargetError
 from gapcheck.model import SubjectId
 from gapcheck.remediations.journal import FileState
-from gapcheck.remediations.plan import Change, DrainNode, PatchObject
+from gapcheck.remediations.plan import Change, DrainNode, PatchObject, UpgradeRelease
 from gapcheck.remediations.side_by_side import side_by_side
 
 log = logging.getLogger(__name__)
@@ -150,8 +150,12 @@ class Machine(Protocol):
         """Patch a live object that is still the measured one; what `restore_object` needs."""
         ...
 
+    def upgrade_release(self, change: UpgradeRelease, run: str) -> dict[str, str]:
+        """Have Helm upgrade a release at the measured revision; what `restore_object` needs."""
+        ...
+
     def restore_object(self, effect: Mapping[str, str]) -> dict[str, str]:
-        """Put an object back as its backup has it; as `patch_object`, a `word` about it."""
+        """Put an object back as its backup has it, or a release as Helm has it; with a `word`."""
         ...
 
     def foreign_object(self, effect: Mapping[str, str]) -> str:
@@ -184,6 +188,11 @@ class WithoutObjects:
         """Refuse: objects are patched in a cluster."""
         del run
         raise RepairRefused(str(self.target), f"{change.kind} objects are not here")
+
+    def upgrade_release(self, change: UpgradeRelease, run: str) -> dict[str, str]:
+        """Refuse: releases are upgraded in a cluster."""
+        del run
+        raise RepairRefused(str(self.target), f"the release {change.name} is not here")
 
     def restore_object(self, effect: Mapping[str, str]) -> dict[str, str]:
         """Refuse: objects are restored in a cluster."""

@@ -45,6 +45,7 @@ _KINDS: Mapping[str, tuple[str, str]] = {
     "SetContainer": ("the container's restart policy", "former policy"),
     "RestartContainer": ("", "restarted again"),
     "PatchObject": ("objects of the cluster", "former data"),
+    "UpgradeRelease": ("what the chart renders", "helm rollback"),
 }
 
 
@@ -91,6 +92,8 @@ def _restarts(reach: Reach, scope: Scope, risk: Risk) -> str:
         return "the registry, for seconds"
     if "RestartUnit" in names:
         return "the container runtime; pods keep running"
+    if "UpgradeRelease" in names:
+        return "pods of the release, with --max-risk outage"
     patched = "PatchObject" in names and risk is not Risk.SAFE
     return "pods of the patched workloads" if patched else ""
 

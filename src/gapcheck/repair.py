@@ -22,6 +22,7 @@ from gapcheck.record import ChangeResult, Round
 from gapcheck.remediations.apply import Applier
 from gapcheck.remediations.draining import left_cordoned, place_of
 from gapcheck.remediations.journal import Journal
+from gapcheck.remediations.machines.helm import helm_program
 from gapcheck.remediations.machines.opening import open_machines
 from gapcheck.remediations.plan import Plan
 from gapcheck.remediations.planner import Wanted, build_plan
@@ -97,7 +98,7 @@ class _Run:
     def _given(self, given: Given) -> None:
         """Make exactly the changes of a plan that was made before; raises PlanOutdated."""
         prepared = self.prepared
-        plan = still_fitting(given, prepared)
+        plan = still_fitting(given, prepared, helm=bool(helm_program()))
         if not plan.changes:
             self._ended(plan)
             return
@@ -294,6 +295,7 @@ def _wanted(prepared: Prepared, options: FixOptions, done: Iterable[str]) -> Wan
         with_roots=options.with_roots,
         done=frozenset(done),
         drain=options.drain,
+        helm=bool(helm_program()),
     )
 
 

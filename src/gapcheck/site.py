@@ -274,7 +274,10 @@ class Release(Part):
     )
     secret: SecretRef | None = Field(None, description="Secret with the CA that pods mount.")
     values: tuple[str, ...] = Field((), description="Values files, in the order of -f.")
-    chart: str | None = Field(None, description="Unpacked chart, to judge before an install.")
+    chart: str | None = Field(
+        None,
+        description="Chart (folder or .tgz): judged before an install; a fix upgrades with it.",
+    )
 
 
 class Dns(Part):

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 CHANGES = {
     "EditToml", "EditYaml", "EditJson", "EditBlock", "WriteFile", "RemoveFile", "SetMode",
     "RefreshTrustStore", "RestartUnit", "SetContainer", "RestartContainer", "PatchObject",
-    "IssueCertificate", "SwitchCertificate", "DrainNode", "UncordonNode",
+    "UpgradeRelease", "IssueCertificate", "SwitchCertificate", "DrainNode", "UncordonNode",
 }  # fmt: skip
 # The functions of the one program that a machine is sent; whatever is new here is new power.
 OPERATIONS = {

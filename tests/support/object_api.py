@@ -27,6 +27,7 @@ class ObjectApi:
 
     `requests` are (verb, path) as they came; without `reviews` nobody is told beforehand.
     `evictions` are answers to evictions by the pod's name, 201 (it is gone at once) for others.
+    While `stuck`, no new pod of a workload gets ready.
     """
 
     kubeconfig: Path
@@ -36,6 +37,7 @@ class ObjectApi:
     requests: list[tuple[str, str]] = field(default_factory=list)
     reviews: bool = True
     evictions: dict[str, int] = field(default_factory=dict)
+    stuck: bool = False
 
     def denies(self, verb: str, plural: str) -> bool:
         """Whether the account may not do `verb`, as RBAC or as HTTP calls it."""
@@ -70,7 +72,8 @@ class ObjectApi:
             generation = old["metadata"]["generation"] if old else 0
             changed = old is None or old.get("spec") != body.get("spec")
             metadata["generation"] = generation + changed
-            body = {**body, "status": ready(body, metadata["generation"])}
+            status = ready(body, metadata["generation"])
+            body = {**body, "status": {**status, "availableReplicas": 0} if self.stuck else status}
         self.objects[path] = {**body, "metadata": metadata}
         return self.objects[path]
 
