@@ -6,17 +6,19 @@ import datetime as dt
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import msgspec
 
 from gapcheck.errors import RepairRefused
-from gapcheck.model import SITE, SubjectId
+from gapcheck.model import SITE, SubjectId, node_subject
 from gapcheck.remediations.edits import apply_edit
 from gapcheck.remediations.issue import Made, make_ca, make_leaf
 from gapcheck.remediations.journal import FileState
 from gapcheck.remediations.machines.base import TRUST_TREES, Looked, Machine
 from gapcheck.remediations.plan import (
     AnyChange,
+    DrainNode,
     EditBlock,
     EditYaml,
     FileChange,
@@ -31,10 +33,13 @@ from gapcheck.remediations.plan import (
     SetContainer,
     SetMode,
     SwitchCertificate,
+    UncordonNode,
     UpgradeRelease,
     WriteFile,
 )
+from gapcheck.remediations.recovery import CORDON, REFRESH, UNCORDON
 
+Act = Callable[[], str | dict[str, str]]
 STAGED = ".gapcheck-new"
 _BACKDATE = dt.timedelta(hours=1)
 
@@ -71,8 +76,14 @@ class Operation:
     in_place: bool = False
     final: bool = False
     effect: Mapping[str, str] = field(default_factory=dict)
-    act: Callable[[], str | dict[str, str]] | None = None
+    act: Act | None = None
     outputs: Mapping[str, bytes] = field(default_factory=dict)
+
+    @property
+    def place(self) -> SubjectId:
+        """The place that it is done for: a drain is part of what is done to its node."""
+        name = self.effect.get(CORDON) or self.effect.get(UNCORDON)
+        return node_subject(name) if name else self.machine.target
 
 
 @dataclass(slots=True, kw_only=True)
@@ -106,8 +117,16 @@ class Workshop:
                 return self._issue(change_id, change, machine)
             case SwitchCertificate():
                 return self._switch(change_id, change, machine)
+            case DrainNode():
+                effect = {CORDON: change.name, "run": self.run}
+                act: Act = partial(machine.drain_node, change, self.run)
+            case UncordonNode(name=name):
+                effect = {UNCORDON: name, "run": self.run}
+                act = partial(machine.uncordon_node, name, self.run)
             case _:
                 return (self._effect(change_id, change, machine),)
+        kind = type(change).__name__
+        return (Operation(id=change_id, kind=kind, machine=machine, effect=effect, act=act),)
 
     def _mode(self, change_id: str, change: SetMode, machine: Machine) -> tuple[Operation, ...]:
         state = machine.look(change.path, read=False).state
@@ -142,7 +161,7 @@ class Workshop:
                 writes=(Write(expect=looked.state, wanted=wanted, content=content),),
                 dirs=looked.missing_dirs if content is not None else (),
                 in_place=isinstance(change, EditBlock) and change.in_place,
-                final=isinstance(change, EditYaml | WriteFile) and change.final,
+                final=isinstance(change, EditYaml | WriteFile | RemoveFile) and change.final,
             ),
         )
 
@@ -239,10 +258,13 @@ class Workshop:
         trees: tuple[str, ...] = ()
         final = False
         effect: dict[str, str] = {}
-        act: Callable[[], str | dict[str, str]]
+        act: Act
         match change:
             case RefreshTrustStore(family=family, fresh=fresh):
-                trees = TRUST_TREES.get(family, ())
+                if change.final:
+                    effect = {REFRESH: family}
+                else:
+                    trees = TRUST_TREES.get(family, ())
                 act = lambda: machine.refresh_trust_store(family, fresh=fresh)  # noqa: E731 - one of five
             case RestartUnit(unit=unit):
                 effect = {"unit": unit}

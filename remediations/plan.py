@@ -136,7 +136,9 @@ class WriteFile(FileChange, frozen=True, kw_only=True, tag="write-file"):
 
 
 class RemoveFile(FileChange, frozen=True, kw_only=True, tag="remove-file"):
-    """Remove a file; undo puts it back."""
+    """Remove a file; undo puts it back, unless it is `final`: it leaks a private key."""
+
+    final: bool = False
 
 
 class SetMode(FileChange, frozen=True, kw_only=True, tag="set-mode"):
@@ -149,11 +151,13 @@ class SetMode(FileChange, frozen=True, kw_only=True, tag="set-mode"):
 class RefreshTrustStore(Change, frozen=True, kw_only=True, tag="refresh-trust-store"):
     """Rebuild the OS trust store from its anchors by the distribution's own tool.
 
-    `family` is debian, rhel, suse, alpine or arch; `fresh` removes stale links as well.
+    `family` is debian, rhel, suse, alpine or arch; `fresh` removes stale links as well. `final`:
+    the store that it replaces leaks a private key; undo rebuilds it instead of putting it back.
     """
 
     family: str
     fresh: bool = False
+    final: bool = False
 
 
 class RestartUnit(Change, frozen=True, kw_only=True, tag="restart-unit"):
@@ -279,6 +283,30 @@ class SwitchCertificate(Change, frozen=True, kw_only=True, tag="switch-certifica
         return Risk.RESTART
 
 
+class DrainNode(Change, frozen=True, kw_only=True, tag="drain-node"):
+    """Cordon the node `name` and evict its pods, as kubectl drain does.
+
+    Budgets are honoured, for `timeout_s` at most; pods of a DaemonSet, mirror pods and finished
+    ones stay. Refused for the last node that takes pods, and for pods without a controller or,
+    but for `delete_emptydir`, with an emptyDir.
+    """
+
+    name: str
+    timeout_s: int
+    delete_emptydir: bool = False
+
+    @property
+    def risk(self) -> Risk:
+        """Its pods end, and start elsewhere."""
+        return Risk.OUTAGE
+
+
+class UncordonNode(Change, frozen=True, kw_only=True, tag="uncordon-node"):
+    """Let the node `name` take pods again, where this run cordoned it."""
+
+    name: str
+
+
 AnyChange = (
     EditToml
     | EditYaml
@@ -295,6 +323,8 @@ AnyChange = (
     | UpgradeRelease
     | IssueCertificate
     | SwitchCertificate
+    | DrainNode
+    | UncordonNode
 )
 
 

@@ -26,6 +26,7 @@ from gapcheck.model import (
 )
 from gapcheck.registry import Remedy
 from gapcheck.remediations.diff import file_diff
+from gapcheck.remediations.draining import Drain, undrainable, with_drains
 from gapcheck.remediations.merge import Draft, merged
 from gapcheck.remediations.plan import (
     AnyChange,
@@ -60,8 +61,8 @@ class Wanted:
 
     Every failing check counts; one that only warns counts where `select` names it. `done` are
     ids of changes this run has applied; `with_roots` plans for selected verdicts' roots as
-    well. `read_only` says, by target, why it cannot be written. `helm`: there is a helm program
-    here that can be run.
+    well. `read_only` says, by target, why it cannot be written. With `drain`, nodes that restart
+    are drained around their changes. `helm`: there is a helm program here that can be run.
     """
 
     max_risk: Risk = Risk.RESTART
@@ -70,6 +71,7 @@ class Wanted:
     with_roots: bool = False
     done: Collection[str] = ()
     read_only: Mapping[SubjectId, str] = field(default_factory=dict)
+    drain: Drain | None = None
     helm: bool = False
 
 
@@ -101,7 +103,11 @@ def build_plan(evaluation: Evaluation, *, round: int = 1, wanted: Wanted | None 
             changes.append(_planned(draft, evaluation.facts))
         except EditRefused as refused:
             unplanned += (Unplanned(cause=cause, why=str(refused)) for cause in draft.causes)
-    return Plan(round=round, changes=tuple(changes), unplanned=tuple(dict.fromkeys(unplanned)))
+    return Plan(
+        round=round,
+        changes=with_drains(changes, wanted.drain, evaluation.facts),
+        unplanned=tuple(dict.fromkeys(unplanned)),
+    )
 
 
 def _considered(evaluation: Evaluation, wanted: Wanted) -> Iterator[Verdict]:
@@ -148,7 +154,9 @@ def _plan_verdict(
             continue
         why = "its remedy has nothing to change here"
         if changes:
-            why = _refused(changes, wanted) or _dangling(changes, evaluation.facts)
+            facts = evaluation.facts
+            why = _refused(changes, wanted) or _dangling(changes, facts)
+            why = why or undrainable(changes, wanted.drain, wanted.max_risk, facts)
         if why:
             left.append(Unplanned(cause=verdict.cause, why=why))
         else:
@@ -327,6 +335,11 @@ def _note(change: AnyChange, facts: FactSet) -> str:
     node = facts.by_subject.get(change.target)
     if isinstance(change, RestartUnit) and isinstance(node, NodeFacts) and not node.running:
         return "takes effect at the next boot"
+    if isinstance(change, RefreshTrustStore) and change.final:
+        return (
+            "final: a private key leaked into the store; no copy of it is kept, and an undo "
+            "rebuilds the store instead of putting it back"
+        )
     if getattr(change, "final", False):
         return (
             "final: the private key in it counts as leaked; it is not kept and not put back. "

@@ -13,7 +13,7 @@ from gapcheck.errors import RepairFailed
 from gapcheck.model import SubjectId
 from gapcheck.remediations.journal import Entry, is_torn, read_journal
 from gapcheck.remediations.plan import Plan, PlannedChange
-from gapcheck.remediations.recovery import still_standing
+from gapcheck.remediations.recovery import CORDON, still_standing
 from gapcheck.state import State
 
 
@@ -80,11 +80,16 @@ class Runs:
         """The places where the run was undone, by a run that was not itself undone there."""
         found: dict[SubjectId, str] = {}
         for later in self.later(run_id):
-            head = self.head(later)
-            if head.undoes == run_id and self.finished(later):
-                undone = set(head.only or self.targets(run_id)) - self.covered(later).keys()
+            if self.head(later).undoes == run_id:
+                undone = set(self._put_back(later, run_id)) - self.covered(later).keys()
                 found.update(dict.fromkeys(sorted(undone), later))
         return found
+
+    def _put_back(self, undo_id: str, run_id: str) -> Iterable[SubjectId]:
+        """The places where `undo_id` came to its end in undoing `run_id`."""
+        if self.finished(undo_id):
+            return self.head(undo_id).only or self.targets(run_id)
+        return [each.target for each in self.entries(undo_id) if each.step == "undone"]
 
     def standing(self, run_id: str) -> tuple[Entry, ...]:
         """The changes of a run that nobody took back."""
@@ -215,7 +220,8 @@ def _entry_lines(entry: Entry, planned: PlannedChange | None) -> Iterator[str]:
     begun = "" if entry.step == "applied" else "  (was under way when the run ended)"
     paths = [each.path for each in (entry.after or entry.intended)]
     effect = entry.effect
-    named = effect.get("unit") or effect.get("restart") or effect.get("container")
+    kinds = (CORDON, "unit", "restart", "container")
+    named = next((effect[each] for each in kinds if each in effect), "")
     what = named or effect.get("object") or ", ".join(paths[:1])
     more = f" and {counted(len(paths) - 1, 'more file')}" if len(paths) > 1 else ""
     yield f"  {entry.at[11:19]}  {entry.kind}  {entry.target} {what}{more}{begun}".rstrip()

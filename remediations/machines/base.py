@@ -10,7 +10,8 @@ from typing import Protocol
 from gapcheck.errors import RepairFailed, RepairRefused, TargetError
 from gapcheck.model import SubjectId
 from gapcheck.remediations.journal import FileState
-from gapcheck.remediations.plan import Change, PatchObject, UpgradeRelease
+from gapcheck.remediations.plan import Change, DrainNode, PatchObject, UpgradeRelease
+from gapcheck.remediations.side_by_side import side_by_side
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,10 @@ class Machine(Protocol):
 
     def unlock(self) -> None:
         """Give the place free; twice does nothing."""
+        ...
+
+    def renew(self) -> None:
+        """Keep the lock from running out; RepairRefused where it is another run's by now."""
         ...
 
     def missing_rights(self, changes: Sequence[Change]) -> tuple[str, ...]:
@@ -157,11 +162,22 @@ class Machine(Protocol):
         """A word where the object is not as `effect` left it, ''."""
         ...
 
+    def drain_node(self, change: DrainNode, run: str) -> dict[str, str]:
+        """Cordon a node of the cluster and evict its pods; a `word` about it."""
+        ...
+
+    def uncordon_node(self, name: str, run: str) -> str:
+        """Uncordon a node where `run` cordoned it; a word about it, or why it stays."""
+        ...
+
 
 class WithoutObjects:
     """The part of a machine that holds no cluster objects."""
 
     target: SubjectId
+
+    def renew(self) -> None:
+        """Nothing: the lock of a folder ends with the process that holds it."""
 
     def missing_rights(self, changes: Sequence[Change]) -> tuple[str, ...]:
         """Nothing that could be asked beforehand: its lock shows whether it can be written."""
@@ -186,11 +202,25 @@ class WithoutObjects:
         """Nothing is here."""
         return f"{effect.get('object')} is not here"
 
+    def drain_node(self, change: DrainNode, run: str) -> dict[str, str]:
+        """Refuse: nodes are drained in a cluster."""
+        del run
+        raise RepairRefused(str(self.target), f"the node {change.name} is not drained from here")
 
-def give_free(machines: Iterable[Machine]) -> None:
+    def uncordon_node(self, name: str, run: str) -> str:
+        """Refuse: nodes are uncordoned in a cluster."""
+        del run
+        raise RepairRefused(str(self.target), f"the node {name} is not uncordoned from here")
+
+
+def give_free(machines: Iterable[Machine], *, parallel: int = 1) -> None:
     """Unlock every one of `machines`; one that cannot be is said, and its lock runs out."""
-    for machine in machines:
+    for machine, done in side_by_side(machines, _unlock, parallel=parallel).items():
         try:
-            machine.unlock()
+            done.result()
         except (RepairRefused, RepairFailed, TargetError) as failed:
             log.warning("%s: its lock stays until it runs out: %s", machine.target, failed)
+
+
+def _unlock(machine: Machine) -> None:
+    machine.unlock()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -24,12 +25,13 @@ from gapcheck.remediations.machines.cluster_api import (
 )
 from gapcheck.remediations.machines.cluster_backups import back_up, backup_of, comparable, is_same
 from gapcheck.remediations.machines.cluster_lease import Lease
+from gapcheck.remediations.machines.cluster_nodes import ClusterNodes, rights_of_nodes
 from gapcheck.remediations.machines.cluster_release import ReleaseChanger
 from gapcheck.remediations.machines.cluster_rights import denied, rights_for, upgrade_rights
 from gapcheck.remediations.machines.cluster_rollout import is_ready, rolled_out
 from gapcheck.remediations.machines.helm import Helm
 from gapcheck.remediations.machines.without_files import WithoutFiles
-from gapcheck.remediations.plan import Change, PatchObject, UpgradeRelease
+from gapcheck.remediations.plan import Change, DrainNode, PatchObject, UpgradeRelease
 from gapcheck.site import Cluster
 
 _WAIT_S = 120.0
@@ -55,10 +57,15 @@ class ClusterMachine(WithoutFiles):
         self._releases = ReleaseChanger(self._api, Helm(cluster, base=base), wait_s=wait_s)
         self._wait_s = wait_s
         self._ours: dict[str, str] = {}
+        self._nodes = ClusterNodes(self._api.kube, self._lease.renew, one=threading.Lock())
 
     def lock(self, holder: Holder) -> str:
         """Hold the cluster by a Lease."""
         return self._lease.take(holder)
+
+    def renew(self) -> None:
+        """Renew the Lease, where it is ours still."""
+        self._lease.renew_ours()
 
     def missing_rights(self, changes: Sequence[Change]) -> tuple[str, ...]:
         """What the account may not do of `changes`, as `kubectl auth can-i` names it."""
@@ -68,7 +75,15 @@ class ClusterMachine(WithoutFiles):
                 rights += rights_for(each, PLURALS)
             if isinstance(each, UpgradeRelease):
                 rights += upgrade_rights(self._api, each)
-        return tuple(denied(self._api.kube(), rights))
+        return tuple(denied(self._api.kube(), (*rights, *rights_of_nodes(changes))))
+
+    def drain_node(self, change: DrainNode, run: str) -> dict[str, str]:
+        """Cordon a node and evict its pods; see `ClusterNodes.drain`."""
+        return self._nodes.drain(change, run)
+
+    def uncordon_node(self, name: str, run: str) -> str:
+        """Uncordon a node where `run` cordoned it."""
+        return self._nodes.uncordon(name, run)
 
     def unlock(self) -> None:
         """Give the cluster free."""

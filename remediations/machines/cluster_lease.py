@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from gapcheck.errors import LockHeld
+from gapcheck.errors import LockHeld, RepairRefused
 from gapcheck.model import CLUSTER
 from gapcheck.remediations.machines.base import Holder
 from gapcheck.remediations.machines.cluster_api import LABELS, MERGE, ClusterApi, Json
@@ -56,6 +56,13 @@ class Lease:
         if self._holder:
             now = {"spec": {"renewTime": _now()}}
             self._api.write("PATCH", self._path(), now, content_type=MERGE)
+
+    def renew_ours(self) -> None:
+        """As `renew`; raises RepairRefused where another run has taken it over."""
+        found = self._api.get(self._path()) if self._holder else None
+        if found is not None and (found.get("spec") or {}).get("holderIdentity") != self._holder:
+            raise RepairRefused(CLUSTER, "its lock was taken over by another run")
+        self.renew()
 
     def _path(self, name: str = LEASE) -> str:
         return f"/apis/coordination.k8s.io/v1/namespaces/{self._namespace}/leases/{name}"

@@ -22,6 +22,7 @@ def asked_by(wanted: Wanted) -> Asked:
         select=tuple(wanted.select),
         targets=tuple(wanted.targets),
         with_roots=wanted.with_roots,
+        drain=wanted.drain,
     )
 
 
@@ -45,6 +46,7 @@ def still_fitting(given: Given, prepared: Prepared, *, helm: bool) -> Plan:
         select=asked.select,
         targets=asked.targets,
         with_roots=asked.with_roots,
+        drain=asked.drain,
         helm=helm,
     )
     fresh = build_plan(prepared.evaluation, wanted=wanted)

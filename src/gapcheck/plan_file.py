@@ -21,6 +21,7 @@ import gapcheck
 from gapcheck.errors import PlanFileError
 from gapcheck.model import Cause, CheckId, Risk, SubjectId
 from gapcheck.remediations.based_on import Base, bases_of
+from gapcheck.remediations.draining import Drain
 from gapcheck.remediations.plan import Plan, RestartContainer, RestartUnit, UpgradeRelease
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     select: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
     with_roots: bool = False
+    drain: Drain | None = None
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True):

@@ -161,6 +161,25 @@ def fix_grants(site: Site, secrets: tuple[str, ...]) -> Iterator[Grant]:
     yield from _dns_grants()
 
 
+def drain_grants() -> Iterator[Grant]:
+    """What `gapcheck fix --drain` asks for besides."""
+    yield Grant(
+        verbs=("get", "list", "patch"),
+        resource="nodes",
+        why="a node is cordoned and uncordoned, unless it is the last one that takes pods",
+    )
+    yield Grant(
+        verbs=("list",),
+        resource="pods",
+        why="which pods of a node have to go, in every namespace; whether they are gone",
+    )
+    yield Grant(
+        verbs=("create",),
+        resource="pods/eviction",
+        why="pods are evicted, never deleted: their disruption budgets decide",
+    )
+
+
 def _release_grants(namespace: str, secrets: tuple[str, ...]) -> Iterator[Grant]:
     yield Grant(
         verbs=("patch", "update", "delete"),
