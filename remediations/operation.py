@@ -24,6 +24,7 @@ from gapcheck.remediations.plan import (
     Literal,
     Output,
     PatchObject,
+    RecreateContainer,
     RefreshTrustStore,
     RemoveFile,
     RestartContainer,
@@ -105,6 +106,8 @@ class Workshop:
                 return self._issue(change_id, change, machine)
             case SwitchCertificate():
                 return self._switch(change_id, change, machine)
+            case RecreateContainer():
+                return self._recreate(change_id, change, machine)
             case _:
                 return (self._effect(change_id, change, machine),)
 
@@ -231,6 +234,22 @@ class Workshop:
                 machine=machine,
                 writes=tuple(writes),
                 keep=tuple(keep),
+            ),
+        )
+
+    def _recreate(
+        self, change_id: str, change: RecreateContainer, machine: Machine
+    ) -> tuple[Operation, ...]:
+        effect = machine.look_container(change)
+        if not effect:
+            return ()
+        return (
+            Operation(
+                id=change_id,
+                kind="RecreateContainer",
+                machine=machine,
+                effect=effect,
+                act=lambda: machine.recreate_container(change, effect, timeout_s=self.wait_s),
             ),
         )
 

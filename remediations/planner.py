@@ -32,7 +32,7 @@ from gapcheck.model import (
     is_named,
 )
 from gapcheck.registry import Remedy
-from gapcheck.remediations.diff import file_diff
+from gapcheck.remediations.diff import container_diff, container_note, file_diff
 from gapcheck.remediations.merge import Draft, merged
 from gapcheck.remediations.plan import (
     AnyChange,
@@ -46,6 +46,7 @@ from gapcheck.remediations.plan import (
     PatchObject,
     Plan,
     PlannedChange,
+    RecreateContainer,
     RefreshTrustStore,
     RemoveFile,
     RestartContainer,
@@ -239,6 +240,7 @@ _STAGES: Mapping[type[Change], Stage] = {
     SwitchCertificate: Stage.LEAF,
     SetContainer: Stage.REGISTRY,
     RestartContainer: Stage.REGISTRY,
+    RecreateContainer: Stage.REGISTRY,
 }
 
 
@@ -277,6 +279,8 @@ def _planned(draft: Draft, facts: FactSet) -> PlannedChange:
             diff = file_diff(change, content, redacted=bool(fact and fact.redacted))
         else:
             diff = f"(no diff: the content of {change.path} was not taken)\n"
+    elif isinstance(change, RecreateContainer):
+        diff = container_diff(change, facts)
     return PlannedChange(
         id=change.id,
         change=change,
@@ -296,6 +300,8 @@ def _note(change: AnyChange, facts: FactSet) -> str:
             "final: the private key in it counts as leaked; it is not kept and not put back. "
             "Where it still signs or serves anything, issue another"
         )
+    if isinstance(change, RecreateContainer):
+        return container_note(change)
     if isinstance(change, IssueCertificate):
         names = ", ".join((*change.names, *change.addresses))
         return f"certificate for {names}, {change.days} days; keys are made when it is applied"

@@ -6,7 +6,7 @@ stands there now must be what the last left.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -162,12 +162,7 @@ def restore_effects(entries: Iterable[Entry], *, machine: Machine, wait_s: float
     restarts: dict[tuple[str, str], None] = {}
     for entry in reversed(list(entries)):
         effect = entry.effect
-        if "container" in effect:
-            words.append(machine.set_restart_policy(effect["container"], effect["policy"]))
-        if "object" in effect and not entry.final:
-            words.append(machine.restore_object(effect).get("word", ""))
-        if "object" in effect and entry.final:
-            words.append(f"{effect['object']}: what was removed for good is not put back")
+        words += _put_back(entry, machine, wait_s)
         for kind in RESTARTS:
             if kind in effect:
                 restarts[kind, effect[kind]] = None
@@ -175,3 +170,16 @@ def restore_effects(entries: Iterable[Entry], *, machine: Machine, wait_s: float
         restarted = machine.restart_unit if kind == "unit" else machine.restart_container
         words.append(restarted(name, timeout_s=wait_s))
     return [word for word in words if word]
+
+
+def _put_back(entry: Entry, machine: Machine, wait_s: float) -> Iterator[str]:
+    """Set back the policy, the container or the object of one entry."""
+    effect = entry.effect
+    if "container" in effect:
+        yield machine.set_restart_policy(effect["container"], effect["policy"])
+    if "recreated" in effect:
+        yield machine.restore_container(effect, timeout_s=wait_s)
+    if "object" in effect and not entry.final:
+        yield machine.restore_object(effect).get("word", "")
+    if "object" in effect and entry.final:
+        yield f"{effect['object']}: what was removed for good is not put back"

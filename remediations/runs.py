@@ -213,6 +213,7 @@ def _entry_lines(entry: Entry, planned: PlannedChange | None) -> Iterator[str]:
     paths = [each.path for each in (entry.after or entry.intended)]
     effect = entry.effect
     named = effect.get("unit") or effect.get("restart") or effect.get("container")
+    named = named or effect.get("recreated") or effect.get("put_back")
     what = named or effect.get("object") or ", ".join(paths[:1])
     more = f" and {len(paths) - 1} more files" if len(paths) > 1 else ""
     yield f"  {entry.at[11:19]}  {entry.kind}  {entry.target} {what}{more}{begun}".rstrip()

@@ -76,6 +76,11 @@ def plan_undo(
     lines = [_line(each) for each in reversed(changes) if not each.final]
     lines += [_effect_line(each) for each in reversed(entries) if each.effect]
     kept = [f"{each.target} {each.before.path}: {GONE}" for each in changes if each.final]
+    kept += [
+        f"{each.target} container {each.effect['put_back']}: gapcheck fix makes it anew"
+        for each in entries
+        if "put_back" in each.effect
+    ]
     if runs.is_torn(run_id):
         kept.append("the last line of the journal was cut off: the step it names was not begun")
     return UndoPlan(
@@ -154,6 +159,10 @@ def _effect_line(entry: Entry) -> str:
         return f"{entry.target} {_TREE_FILE} put back"
     if "container" in effect:
         return f"{entry.target} container {effect['container']}: restart policy {effect['policy']}"
+    if "recreated" in effect:
+        return (
+            f"{entry.target} container {effect['recreated']}: the former one, {effect['old'][:12]}"
+        )
     if "object" in effect:
         return f"{entry.target} {effect['object']} put back" if not entry.final else ""
     name = effect.get("unit") or effect.get("restart")
@@ -294,8 +303,11 @@ def _effects(entries: Sequence[Entry], machine: Machine, wait_s: float) -> Itera
         effect = entry.effect
         if "container" in effect:
             name, policy = effect["container"], effect["policy"]
-            back = {"container": name, "policy": effect["was_set"], "was_set": policy}
-            yield _operation(machine, back, partial(machine.set_restart_policy, name, policy))
+            was = {"container": name, "policy": effect["was_set"], "was_set": policy}
+            yield _operation(machine, was, partial(machine.set_restart_policy, name, policy))
+        if "recreated" in effect:
+            back = partial(machine.restore_container, effect, timeout_s=wait_s)
+            yield _operation(machine, {"put_back": effect["recreated"]}, back)
         if "object" in effect and not entry.final:
             yield _operation(machine, effect, partial(machine.restore_object, effect))
         for kind in RESTARTS:

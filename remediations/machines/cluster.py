@@ -21,7 +21,7 @@ from gapcheck.errors import LockHeld, RepairFailed, RepairRefused, TargetError
 from gapcheck.fixtures.probes.kube import Kube, KubeError, open_cluster
 from gapcheck.model import CLUSTER
 from gapcheck.remediations.journal import FileState
-from gapcheck.remediations.machines.base import Holder, Looked
+from gapcheck.remediations.machines.base import Holder, Looked, WithoutEngine
 from gapcheck.remediations.machines.cluster_rights import denied, rights_for
 from gapcheck.remediations.plan import Change, PatchObject
 from gapcheck.site import Cluster
@@ -60,7 +60,7 @@ _SERVERS = (
 )
 
 
-class ClusterMachine:
+class ClusterMachine(WithoutEngine):
     """The cluster that the site file names; the Lease lies in `namespace`."""
 
     target = CLUSTER

@@ -21,7 +21,12 @@ import gapcheck
 from gapcheck.errors import PlanFileError
 from gapcheck.model import Cause, CheckId, Risk, SubjectId
 from gapcheck.remediations.based_on import Base, bases_of
-from gapcheck.remediations.plan import Plan, RestartContainer, RestartUnit
+from gapcheck.remediations.plan import (
+    Plan,
+    RecreateContainer,
+    RestartContainer,
+    RestartUnit,
+)
 
 if TYPE_CHECKING:
     from gapcheck.suite import Prepared
@@ -175,6 +180,8 @@ def _restarts(plan: Plan) -> Iterator[str]:
             yield f"{change.target} {change.unit}"
         elif isinstance(change, RestartContainer):
             yield f"{change.target} container {change.name}"
+        elif isinstance(change, RecreateContainer):
+            yield f"{change.target} container {change.name}, made anew"
         elif getattr(change, "rolls_out", False):
             yield f"{change.target} pods of {getattr(change, 'kind', '')} {_name(change)}"
 
