@@ -43,8 +43,10 @@ engine_call() {
     exec 4<>"$pipe"
     rm -f "$pipe"
     printf '%s %s HTTP/1.0\r\nHost: docker\r\nContent-Type: application/json\r\nContent-Length: %s\r\n\r\n%s' \
-        "$1" "$2" "${#body}" "$body" >&4 &
+        "$1" "$2" "${#body}" "$body" >&4 2>/dev/null &
+    writer=$!
     timeout 60 docker system dial-stdio <&4 | b64
+    kill "$writer" 2>/dev/null || :
 }
 
 # NAME VOLUME...: removes what a run that was cut off has made there, if it never ran.
@@ -94,7 +96,8 @@ data_sum() {
 
 # OLD NEW PATH: copies what the one has at PATH into the other, and compares
 container_copy() {
-    while sleep 60; do touch_lock; done &
+    # Ends with this shell, and holds none of its pipes open.
+    while sleep 60 && kill -0 $$; do touch_lock; done </dev/null >/dev/null 2>&1 &
     ticking=$!
     trap 'kill "$ticking" 2>/dev/null' EXIT
     size=$(docker cp -a -- "$1:$3/." - | wc -c)
