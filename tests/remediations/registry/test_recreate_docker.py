@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import socket
 import tarfile
 from collections.abc import Iterator
@@ -171,7 +172,10 @@ def test_images_of_an_anonymous_volume_move_to_a_named_one_and_back(guide: Guide
     before = guide.docker.inspect("registry")
     assert guide.check().status("REG-VOLUME-001", "registry") == "fail"
 
-    fixed = guide.fix("--max-risk", "outage")
+    guide.run("plan", "--site", "site.yaml", "--max-risk", "outage", "-o", "plan.json")
+    plan = json.loads((guide.folder / "plan.json").read_text())
+    assert plan["restarts"] == ["registry container registry, made anew"]
+    fixed = guide.run("apply", "plan.json", "--yes", "--max-risk", "outage")
     assert fixed.code == 0, fixed.out + fixed.err
     assert guide.check().code == 0
     assert guide.pulled() == image
