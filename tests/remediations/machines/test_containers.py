@@ -19,7 +19,12 @@ from gapcheck.model import CLUSTER, REGISTRY, SITE, SubjectId
 from gapcheck.remediations.machines.base import Machine
 from gapcheck.remediations.machines.cluster import ClusterMachine
 from gapcheck.remediations.machines.shell import ShellMachine
-from gapcheck.remediations.plan import NewVolume, RecreateContainer, RestartContainer
+from gapcheck.remediations.plan import (
+    NewVolume,
+    RecreateContainer,
+    RestartContainer,
+    SetContainer,
+)
 from gapcheck.remediations.undo import plan_undo
 from gapcheck.site import Cluster
 
@@ -559,3 +564,40 @@ def test_where_no_engine_is_nothing_is_made(tmp_path: Path, subject: SubjectId) 
         with pytest.raises(RepairRefused, match="container registry"):
             asked()
     assert there.foreign_container({"recreated": "registry"}) == "container registry is not here"
+
+
+def test_removing_the_former_container_takes_no_data_from_the_new(
+    docker: Docker, tmp_path: Path
+) -> None:
+    docker.run(env=MADE)
+    filled(docker, tmp_path, STORAGE)
+    effect = made_anew(docker, tmp_path, set_env=(("A", "b"),))
+    assert "docker rm -v" in effect["word"]
+    docker("stop", "registry")
+
+    docker("rm", "-v", f"registry.gapcheck-{effect['old'][:12]}")
+
+    docker("start", "registry")
+    (tmp_path / "after").mkdir()
+    assert len(content(docker, STORAGE, tmp_path / "after")) == 2
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["policy first", "policy last"])
+def test_with_a_policy_set_in_the_same_round_the_undo_is_whole(
+    docker: Docker, tmp_path: Path, *, first: bool
+) -> None:
+    docker.run(env=MADE)
+    before = settings(docker.inspect("registry"))
+    here = site(docker, tmp_path / "here")
+    policy = SetContainer(
+        target=REGISTRY, name="registry", restart_policy="always", before_restart_policy="no"
+    )
+    change = recreation(docker, set_env=(("A", "b"),))
+
+    done = here.apply(plan_of(*((policy, change) if first else (change, policy))))
+    assert [each.state for each in done] == ["applied", "applied"]
+    assert docker.inspect("registry")["HostConfig"]["RestartPolicy"]["Name"] == "always"
+
+    assert [each.state for each in here.undo()] == ["undone"]
+    assert settings(docker.inspect("registry")) == before
+    assert docker.containers() == ["registry"]
