@@ -8,19 +8,29 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from datetime import datetime
 
 import msgspec
 
 from gapcheck.errors import EditRefused, LockHeld, RepairFailed, RepairRefused, TargetError
-from gapcheck.model import SITE, SubjectId
+from gapcheck.model import CLUSTER, SITE, SubjectId
 from gapcheck.record import ChangeResult
+from gapcheck.remediations.draining import place_of
+from gapcheck.remediations.heartbeat import EVERY_S, Heartbeat
 from gapcheck.remediations.journal import Entry, FileState, Journal
 from gapcheck.remediations.machines.base import Holder, Machine, give_free
 from gapcheck.remediations.operation import Operation, Workshop, Write
-from gapcheck.remediations.plan import IssueCertificate, Plan, PlannedChange
+from gapcheck.remediations.plan import (
+    AnyChange,
+    DrainNode,
+    IssueCertificate,
+    Plan,
+    PlannedChange,
+)
 from gapcheck.remediations.recovery import remove_folders, restore, unfinished
+from gapcheck.remediations.side_by_side import side_by_side
 
 log = logging.getLogger(__name__)
 
@@ -36,10 +46,11 @@ def no_hook(step: str) -> None:
 class Applier:
     """Applies the plans of one run, round after round. `hook` is called between any two steps.
 
-    `machines` opens the place of a subject; it is asked once for each.
+    `machines` opens the place of a subject; it is asked once for each. At most `parallel` places
+    are held, or nodes of one batch changed, at a time.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of a run, all by name
         self,
         *,
         machines: Callable[[SubjectId], Machine],
@@ -48,8 +59,13 @@ class Applier:
         now: datetime,
         hook: Callable[[str], None] = no_hook,
         wait_s: float = UNIT_WAIT_S,
+        parallel: int = 1,
+        beat_s: float = EVERY_S,
     ) -> None:
+        self._beat_s = beat_s
         self._open = machines
+        self._parallel = parallel
+        self._ended = False
         self._journal = journal
         self._holder = holder
         self._hook = hook
@@ -61,6 +77,7 @@ class Applier:
         self._round = 0
         self._workshop = Workshop(run=journal.run, machines=self._machine, now=now, wait_s=wait_s)
         self._journal.append(Entry(step="begin", run=journal.run, site=journal.site))
+        self._heartbeat = self._new_heartbeat()
 
     def apply(self, plan: Plan) -> tuple[ChangeResult, ...]:
         """Execute the changes of `plan` in their order; what became of each.
@@ -68,8 +85,8 @@ class Applier:
         A change that fails ends the round for its target: what the round did there is rolled
         back, later changes there are skipped, other targets go on.
         """
-        self.begin(plan)
         try:
+            self.begin(plan)
             return self.part(plan.changes)
         finally:
             self.release()
@@ -90,9 +107,9 @@ class Applier:
         targets = dict.fromkeys(each.change.target for each in plan.changes)
         if any(isinstance(each.change, IssueCertificate) for each in plan.changes):
             targets[SITE] = None  # the issuer's pair lies there
-        for target in targets:
+        for target, held in self._hold(targets, plan):
             try:
-                self._refuse_without_rights(target, plan)
+                self._say(target, held.result())
             except RepairRefused as refused:
                 self.release()
                 why = "is held by another run" if isinstance(refused, LockHeld) else "refuses"
@@ -102,11 +119,39 @@ class Applier:
                 return
             except _EXPECTED as failed:
                 log.info("%s", failed)
+        self._heartbeat = self._new_heartbeat()
+        self._heartbeat.start()
+
+    def _new_heartbeat(self) -> Heartbeat:
+        return Heartbeat(
+            lambda: self._held,
+            self._stopped.setdefault,
+            parallel=self._parallel,
+            every_s=self._beat_s,
+        )
+
+    def _hold(
+        self, targets: Iterable[SubjectId], plan: Plan
+    ) -> Iterator[tuple[SubjectId, Future[str]]]:
+        """Hold `targets` and ask for rights there; what came of each, in order.
+
+        The first is taken before the rest are, side by side: of two runs that begin at the same
+        moment with the same places, one has them all.
+        """
+
+        def take(target: SubjectId) -> str:
+            word = self._take(target)
+            self._refuse_without_rights(target, plan)
+            return word
+
+        first, *rest = targets
+        yield from side_by_side((first,), take, parallel=1).items()
+        yield from side_by_side(rest, take, parallel=self._parallel).items()
 
     def _refuse_without_rights(self, target: SubjectId, plan: Plan) -> None:
-        """Hold `target`, and refuse where a right is missing that the plan needs there."""
+        """Refuse where a right is missing that the plan needs on `target`."""
         changes = [each.change for each in plan.changes if each.change.target == target]
-        missing = self._machine(target).missing_rights(changes)
+        missing = self._held[target].missing_rights(changes)
         if missing:
             raise RepairRefused(
                 str(target),
@@ -115,16 +160,36 @@ class Applier:
             )
 
     def part(self, changes: Sequence[PlannedChange]) -> tuple[ChangeResult, ...]:
-        """Execute some changes of the round that is under way; what became of each of them."""
+        """Execute some changes of the round that is under way; what became of each of them.
+
+        Where all of them are of nodes, the nodes are changed side by side, each in its order.
+        """
+        found: dict[SubjectId, list[PlannedChange]] = {}
         for planned in changes:
-            result = self._results[planned.id] = self._one(planned)
-            if result.state == "failed":
-                self._mark_rolled_back()
+            place = place_of(planned.change) if _of_nodes(changes) else SITE
+            found.setdefault(place, []).append(planned)
+        try:
+            done = side_by_side(
+                found, lambda each: self._in_order(found[each]), parallel=self._parallel
+            )
+        except BaseException:
+            self._ended = True
+            raise
+        for each in done.values():
+            each.result()
+        if any(self._results[each.id].state == "failed" for each in changes):
+            self._mark_rolled_back()
         return tuple(self._results[each.id] for each in changes)
+
+    def _in_order(self, changes: Iterable[PlannedChange]) -> None:
+        for planned in changes:
+            if self._ended:
+                return
+            self._results[planned.id] = self._one(planned)
 
     def take_back(self, targets: Collection[SubjectId], why: str) -> tuple[ChangeResult, ...]:
         """Roll back what the round did on `targets`; all results of the round so far."""
-        mine = [pair for pair in self._done if pair[1].machine.target in targets]
+        mine = [pair for pair in self._done if pair[1].place in targets]
         if mine:
             self._stopped.update(dict.fromkeys(targets, why))
             log.info("%s", self._roll_back(mine))
@@ -137,24 +202,32 @@ class Applier:
 
     def release(self) -> None:
         """Give every place free."""
+        self._heartbeat.stop()
         held, self._held = self._held, {}
-        give_free(held.values())
+        give_free(held.values(), parallel=self._parallel)
 
     def _machine(self, subject: SubjectId) -> Machine:
-        held = self._held.get(subject)
-        if held is None:
-            held = self._open(subject)
-            word = held.lock(self._holder)
-            if word:
-                log.warning("%s: %s", subject, word)
-            self._held[subject] = held
-        return held
+        if subject not in self._held:
+            self._say(subject, self._take(subject))
+        return self._held[subject]
+
+    def _take(self, subject: SubjectId) -> str:
+        """Open and hold a place; a word about a lock that was taken over."""
+        machine = self._open(subject)
+        word = machine.lock(self._holder)
+        self._held[subject] = machine
+        return word
+
+    @staticmethod
+    def _say(subject: SubjectId, word: str) -> None:
+        if word:
+            log.warning("%s: %s", subject, word)
 
     def _one(self, planned: PlannedChange) -> ChangeResult:
-        target = planned.change.target
-        if target in self._stopped:
-            state = "failed" if target == self._refusing else "skipped"
-            return self._result(planned, state, self._stopped[target])
+        why = self._why_not(planned.change)
+        if why:
+            state = "failed" if planned.change.target == self._refusing else "skipped"
+            return self._result(planned, state, why)
         try:
             operations = self._workshop.operations(planned.id, planned.change)
             words = [self._run(planned, each) for each in operations]
@@ -163,6 +236,20 @@ class Applier:
         if not operations:
             return self._result(planned, "unchanged", "")
         return self._result(planned, "applied", "; ".join(word for word in words if word))
+
+    def _why_not(self, change: AnyChange) -> str:
+        """What stopped the place of a change before, ''.
+
+        A node that is not drained is not changed. One that is drained is uncordoned, whatever
+        became of other objects of the cluster.
+        """
+        place, target = place_of(change), change.target
+        if target == self._refusing:
+            return self._stopped[target]
+        why = self._stopped.get(place, "")
+        if isinstance(change, DrainNode) and not why and target in self._stopped:
+            why = self._stopped[place] = self._stopped[target]
+        return why
 
     @staticmethod
     def _result(planned: PlannedChange, state: str, detail: str) -> ChangeResult:
@@ -177,10 +264,10 @@ class Applier:
         return entry.detail
 
     def _failed(self, planned: PlannedChange, failed: Exception) -> ChangeResult:
-        target = planned.change.target
+        place = place_of(planned.change)
         detail = str(failed)
-        self._stopped[target] = f"{planned.id} failed there"
-        mine = [(op_id, op) for op_id, op in self._done if op.machine.target == target]
+        self._stopped[place] = f"{planned.id} failed there"
+        mine = [pair for pair in tuple(self._done) if pair[1].place == place]
         if isinstance(planned.change, IssueCertificate):
             issuer = f"{planned.id}/issuer"
             mine += [pair for pair in self._done if pair[0] == issuer and pair not in mine]
@@ -198,14 +285,16 @@ class Applier:
         ]
         words: list[str] = []
         try:
-            for each in {op.machine.target: op.machine for _, op in operations}.values():
-                own = [entry for entry in entries if entry.target == each.target]
+            machines = {op.machine.target: op.machine for _, op in operations}
+            for target in sorted(machines, key=lambda each: each == CLUSTER):  # uncordoned last
+                each, own = machines[target], [e for e in entries if e.target == target]
                 words += restore(
                     own, machine=each, run=self._journal.run, wait_s=self._workshop.wait_s
                 )
         except _EXPECTED as again:
             return f"it could not be rolled back ({again}); gapcheck undo {self._journal.run}"
-        self._done = [pair for pair in self._done if pair[0] not in ids]
+        for pair in operations:
+            self._done.remove(pair)
         try:
             for op_id in sorted(ids):
                 self._journal.append(Entry(step="rolled_back", round=self._round, op=op_id))
@@ -220,6 +309,10 @@ class Applier:
                 self._results[change_id] = msgspec.structs.replace(
                     result, state="undone", detail="rolled back"
                 )
+
+
+def _of_nodes(changes: Iterable[PlannedChange]) -> bool:
+    return all(place_of(each.change).startswith("node/") for each in changes)
 
 
 def execute(
@@ -251,7 +344,8 @@ def execute(
         effect["trees"] = ":".join(operation.trees)
     begun = _with(entry, operation, before, effect)
     journal.append(begun)
-    done.append((operation.id, operation))
+    pair = (operation.id, operation)
+    done.append(pair)
     hook(f"backed up {operation.id}")
     after: list[FileState] = []
     word: str | dict[str, str] = ""
@@ -265,7 +359,7 @@ def execute(
         if not after:  # nothing of it was done, so there is nothing to put back
             with contextlib.suppress(*_EXPECTED):
                 remove_folders((begun,), machine)
-            done.pop()
+            done.remove(pair)
             journal.append(msgspec.structs.replace(entry, step="rolled_back"))
         raise
     hook(f"acted {operation.id}")

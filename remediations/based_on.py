@@ -18,6 +18,7 @@ from gapcheck.remediations.plan import (
     Plan,
     PlannedChange,
     SwitchCertificate,
+    UpgradeRelease,
     WriteFile,
 )
 from gapcheck.remediations.planner import measured_file
@@ -28,7 +29,8 @@ ABSENT = "absent"
 class Base(msgspec.Struct, frozen=True, kw_only=True):
     """One thing as it was measured: a file's `path` or an object, and its `state`.
 
-    `state` is sha256:HEX of a file's content, `absent`, or version:VERSION/UID of an object.
+    `state` is sha256:HEX of a file's content, `absent`, version:VERSION/UID of an object, or
+    version:REVISION of a release.
     """
 
     target: SubjectId
@@ -59,6 +61,13 @@ def _bases(change: AnyChange, facts: FactSet) -> Iterator[Base]:
             what = f"{change.kind} {change.namespace}/{change.name}"
             version = f"version:{change.resource_version}/{change.uid}"
             yield Base(target=change.target, what=what, state=ABSENT if change.creates else version)
+        case UpgradeRelease(revision=revision, chart=chart):
+            what = f"release {change.namespace}/{change.name}"
+            yield Base(target=change.target, what=what, state=f"version:{revision}")
+            yield Base(
+                target=change.target, what=f"chart {chart.path}", state=f"sha256:{chart.sha256}"
+            )
+            yield from (_file(SITE, each.path, each.sha256) for each in change.values)
         case _:
             return
 

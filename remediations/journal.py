@@ -6,6 +6,7 @@ It holds paths, modes and SHA-256 of contents, never a content.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -41,13 +42,13 @@ class FileState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One step. `step` is begin, planned, backed_up, applied, failed, rolled_back or end.
+    """One step. `step` is begin, planned, backed_up, applied, failed, rolled_back, undone or end.
 
     `before` is what stood there (its contents are in the backup), `intended` what the change
     writes, `after` what stood there when it was done; `dirs` are folders that it makes.
     `loose`: while the change is under way, anything may stand there. `final`: what it removes
     is not kept. `only` are the places that an undo is limited to. `effect` is what a change
-    does beside files, and how that is undone.
+    does beside files, and how that is undone. `undone`: an undo has put back all of `target`.
     """
 
     step: str
@@ -74,7 +75,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Journal:
     """The journal in a run's folder, opened to be written; `clock` gives the time.
 
-    `site` is the site file of the run, '' where there is none.
+    `site` is the site file of the run, '' where there is none. Several threads may write to it.
     """
 
     def __init__(self, folder: Path, clock: Callable[[], datetime], *, site: str = "") -> None:
@@ -82,6 +83,7 @@ class Journal:
         self.site = site
         self.path = folder / "journal.jsonl"
         self._clock = clock
+        self._one = threading.Lock()
         try:
             self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             self._size = _whole_lines(self._fd)
@@ -98,9 +100,19 @@ class Journal:
     def append(self, entry: Entry) -> None:
         """Write `entry` and wait until it is on disk.
 
-        Raises RepairFailed where it cannot be written; the journal then is as it was.
+        Raises RepairFailed where it cannot be written; the journal then is as it was. Raises
+        ValueError once it was closed: a thread that an interrupt left behind ends there.
         """
-        stamped = msgspec.structs.replace(entry, at=self._clock().isoformat(timespec="seconds"))
+        with self._one:
+            self._append(entry)
+
+    def _append(self, entry: Entry) -> None:
+        if self._fd < 0:
+            message = f"{self.path} is closed"
+            raise ValueError(message)
+        # Finer than seconds: two runs of one second are told apart by it.
+        at = self._clock().isoformat(timespec="microseconds")
+        stamped = msgspec.structs.replace(entry, at=at)
         line = msgspec.json.encode(stamped) + b"\n"
         try:
             _write_all(self._fd, line, self._size)
@@ -112,7 +124,9 @@ class Journal:
 
     def close(self) -> None:
         """Let go of the file."""
-        os.close(self._fd)
+        with self._one:
+            fd, self._fd = self._fd, -1
+        os.close(fd)
 
 
 def read_journal(folder: Path) -> tuple[Entry, ...]:

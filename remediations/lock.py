@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import threading
 from pathlib import Path
 
 from gapcheck.errors import LockHeld, RepairRefused
@@ -21,12 +22,17 @@ class FolderLocks:
     def __init__(self, state: State) -> None:
         self._state = state
         self._held: dict[Path, tuple[int, int]] = {}
+        self._one = threading.Lock()
 
     def hold(self, folder: Path, holder: Holder) -> str:
         """Hold `folder`; a word about a dead run's lock that was taken over, ''.
 
         Raises RepairRefused, naming the holder, where another run has it.
         """
+        with self._one:
+            return self._hold(folder, holder)
+
+    def _hold(self, folder: Path, holder: Holder) -> str:
         if folder in self._held:
             fd, count = self._held[folder]
             self._held[folder] = (fd, count + 1)
@@ -54,6 +60,10 @@ class FolderLocks:
 
     def free(self, folder: Path) -> None:
         """Give `folder` free where nobody of this run needs it any more."""
+        with self._one:
+            self._free(folder)
+
+    def _free(self, folder: Path) -> None:
         fd, count = self._held.pop(folder, (-1, 0))
         if count > 1:
             self._held[folder] = (fd, count - 1)

@@ -76,7 +76,9 @@ def merged(drafts: Iterable[Draft]) -> tuple[list[Draft], list[Unplanned]]:
             contradicted += (Unplanned(cause=cause, why=why) for cause in draft.causes)
     kept: list[Draft] = []
     unplanned = contradicted
-    for (target, path), group in files.items():
+    for (target, path), drafts_of in files.items():
+        group, later = _leak_first(drafts_of)
+        unplanned += later
         try:
             kept += _one_file(group)
         except _Contradiction as both:
@@ -100,8 +102,12 @@ def _same_key(change: AnyChange) -> str:
 
 def _joined(one: Draft, other: Draft) -> Draft:
     change = one.change
-    if isinstance(other.change, RefreshTrustStore) and other.change.fresh:
-        change = other.change
+    if isinstance(change, RefreshTrustStore) and isinstance(other.change, RefreshTrustStore):
+        change = msgspec.structs.replace(
+            change,
+            fresh=change.fresh or other.change.fresh,
+            final=change.final or other.change.final,
+        )
     if isinstance(change, PatchObject) and isinstance(other.change, PatchObject):
         change = _patched(change, other.change)
     if isinstance(change, RecreateContainer) and isinstance(other.change, RecreateContainer):
@@ -171,6 +177,24 @@ def _one_file(group: Sequence[Draft]) -> list[Draft]:
     _exclusive([draft.change for draft in joined])
     # What is removed for good goes first: the backups of the rest must not hold it.
     return sorted(joined, key=lambda draft: not getattr(draft.change, "final", False))
+
+
+def _leak_first(group: list[Draft]) -> tuple[list[Draft], list[Unplanned]]:
+    """Of remedies that each take a whole leaking file away, the one of least risk; what waits."""
+    changes = [each.change for each in group]
+    if not all(isinstance(each, WriteFile | RemoveFile) and each.final for each in changes):
+        return group, []
+    first = min(group, key=lambda each: each.risk.rank)
+    why = "left for a later round: a private key is taken out of that file first"
+    return (
+        [each for each in group if each.change.id == first.change.id],
+        [
+            Unplanned(cause=cause, why=why)
+            for each in group
+            if each.change.id != first.change.id
+            for cause in each.causes
+        ],
+    )
 
 
 def _exclusive(changes: Sequence[AnyChange]) -> None:

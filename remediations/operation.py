@@ -6,17 +6,19 @@ import datetime as dt
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import msgspec
 
 from gapcheck.errors import RepairRefused
-from gapcheck.model import SITE, SubjectId
+from gapcheck.model import SITE, SubjectId, node_subject
 from gapcheck.remediations.edits import apply_edit
 from gapcheck.remediations.issue import Made, make_ca, make_leaf
 from gapcheck.remediations.journal import FileState
 from gapcheck.remediations.machines.base import TRUST_TREES, Looked, Machine
 from gapcheck.remediations.plan import (
     AnyChange,
+    DrainNode,
     EditBlock,
     EditYaml,
     FileChange,
@@ -32,9 +34,13 @@ from gapcheck.remediations.plan import (
     SetContainer,
     SetMode,
     SwitchCertificate,
+    UncordonNode,
+    UpgradeRelease,
     WriteFile,
 )
+from gapcheck.remediations.recovery import CORDON, REFRESH, UNCORDON
 
+Act = Callable[[], str | dict[str, str]]
 STAGED = ".gapcheck-new"
 _BACKDATE = dt.timedelta(hours=1)
 
@@ -71,8 +77,14 @@ class Operation:
     in_place: bool = False
     final: bool = False
     effect: Mapping[str, str] = field(default_factory=dict)
-    act: Callable[[], str | dict[str, str]] | None = None
+    act: Act | None = None
     outputs: Mapping[str, bytes] = field(default_factory=dict)
+
+    @property
+    def place(self) -> SubjectId:
+        """The place that it is done for: a drain is part of what is done to its node."""
+        name = self.effect.get(CORDON) or self.effect.get(UNCORDON)
+        return node_subject(name) if name else self.machine.target
 
 
 @dataclass(slots=True, kw_only=True)
@@ -144,7 +156,7 @@ class Workshop:
                 writes=(Write(expect=looked.state, wanted=wanted, content=content),),
                 dirs=looked.missing_dirs if content is not None else (),
                 in_place=isinstance(change, EditBlock) and change.in_place,
-                final=isinstance(change, EditYaml | WriteFile) and change.final,
+                final=isinstance(change, EditYaml | WriteFile | RemoveFile) and change.final,
             ),
         )
 
@@ -257,10 +269,13 @@ class Workshop:
         trees: tuple[str, ...] = ()
         final = False
         effect: dict[str, str] = {}
-        act: Callable[[], str | dict[str, str]]
+        act: Act
         match change:
             case RefreshTrustStore(family=family, fresh=fresh):
-                trees = TRUST_TREES.get(family, ())
+                if change.final:
+                    effect = {REFRESH: family}
+                else:
+                    trees = TRUST_TREES.get(family, ())
                 act = lambda: machine.refresh_trust_store(family, fresh=fresh)  # noqa: E731 - one of five
             case RestartUnit(unit=unit):
                 effect = {"unit": unit}
@@ -279,10 +294,18 @@ class Workshop:
                     "api_version": change.api_version,
                     "run": self.run,
                     "was": "absent" if change.creates else "present",
+                    **({"rolls_out": "yes"} if change.rolls_out else {}),
                 }
                 act = lambda: machine.patch_object(change, self.run)  # noqa: E731 - one of five
+            case UpgradeRelease():
+                effect = {
+                    "object": f"HelmRelease/{change.namespace}/{change.name}",
+                    "run": self.run,
+                    "revision": str(change.revision),
+                }
+                act = lambda: machine.upgrade_release(change, self.run)  # noqa: E731 - one of five
             case _:
-                raise RepairRefused(str(change.target), f"{type(change).__name__} is not known")
+                effect, act = self._of_node(change, machine)
         return Operation(
             id=change_id,
             kind=type(change).__name__,
@@ -292,6 +315,19 @@ class Workshop:
             effect=effect,
             act=act,
         )
+
+    def _of_node(self, change: AnyChange, machine: Machine) -> tuple[dict[str, str], Act]:
+        """What is done to a node of the cluster, and how it is noted."""
+        match change:
+            case DrainNode(name=name):
+                drain = partial(machine.drain_node, change, self.run)
+                return {CORDON: name, "run": self.run}, drain
+            case UncordonNode(name=name):
+                return {UNCORDON: name, "run": self.run}, partial(
+                    machine.uncordon_node, name, self.run
+                )
+            case _:
+                raise RepairRefused(str(change.target), f"{type(change).__name__} is not known")
 
 
 def _wanted(change: FileChange, looked: Looked, content: bytes | None) -> FileState:

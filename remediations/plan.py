@@ -136,7 +136,9 @@ class WriteFile(FileChange, frozen=True, kw_only=True, tag="write-file"):
 
 
 class RemoveFile(FileChange, frozen=True, kw_only=True, tag="remove-file"):
-    """Remove a file; undo puts it back."""
+    """Remove a file; undo puts it back, unless it is `final`: it leaks a private key."""
+
+    final: bool = False
 
 
 class SetMode(FileChange, frozen=True, kw_only=True, tag="set-mode"):
@@ -149,11 +151,13 @@ class SetMode(FileChange, frozen=True, kw_only=True, tag="set-mode"):
 class RefreshTrustStore(Change, frozen=True, kw_only=True, tag="refresh-trust-store"):
     """Rebuild the OS trust store from its anchors by the distribution's own tool.
 
-    `family` is debian, rhel, suse, alpine or arch; `fresh` removes stale links as well.
+    `family` is debian, rhel, suse, alpine or arch; `fresh` removes stale links as well. `final`:
+    the store that it replaces leaks a private key; undo rebuilds it instead of putting it back.
     """
 
     family: str
     fresh: bool = False
+    final: bool = False
 
 
 class RestartUnit(Change, frozen=True, kw_only=True, tag="restart-unit"):
@@ -241,6 +245,39 @@ class PatchObject(Change, frozen=True, kw_only=True, tag="patch-object"):
         return Risk.RESTART if self.rolls_out else Risk.SAFE
 
 
+class ReadFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file or folder of this machine that a change reads, as it was measured."""
+
+    path: str
+    sha256: str
+
+
+class UpgradeRelease(Change, frozen=True, kw_only=True, tag="upgrade-release"):
+    """Have Helm install the values files, while the release is at the measured `revision`.
+
+    `keeps` are key paths that only Helm's record holds and that go on to count, `unset` those
+    that are in vain.
+    """
+
+    name: str
+    namespace: str
+    revision: int
+    chart: ReadFile
+    values: tuple[ReadFile, ...]
+    keeps: tuple[str, ...] = ()
+    unset: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The same for every revision: an upgrade that did not help is not made again."""
+        return super(UpgradeRelease, msgspec.structs.replace(self, revision=0)).id
+
+    @property
+    def risk(self) -> Risk:
+        """Helm may replace every pod of the release at once, and runs the chart's hooks."""
+        return Risk.OUTAGE
+
+
 class IssueCertificate(Change, frozen=True, kw_only=True, tag="issue-certificate"):
     """Make a leaf (and the CA, where absent): only the specification is here, never a key.
 
@@ -274,6 +311,30 @@ class SwitchCertificate(Change, frozen=True, kw_only=True, tag="switch-certifica
         return Risk.RESTART
 
 
+class DrainNode(Change, frozen=True, kw_only=True, tag="drain-node"):
+    """Cordon the node `name` and evict its pods, as kubectl drain does.
+
+    Budgets are honoured, for `timeout_s` at most; pods of a DaemonSet, mirror pods and finished
+    ones stay. Refused for the last node that takes pods, and for pods without a controller or,
+    but for `delete_emptydir`, with an emptyDir.
+    """
+
+    name: str
+    timeout_s: int
+    delete_emptydir: bool = False
+
+    @property
+    def risk(self) -> Risk:
+        """Its pods end, and start elsewhere."""
+        return Risk.OUTAGE
+
+
+class UncordonNode(Change, frozen=True, kw_only=True, tag="uncordon-node"):
+    """Let the node `name` take pods again, where this run cordoned it."""
+
+    name: str
+
+
 AnyChange = (
     EditToml
     | EditYaml
@@ -288,8 +349,11 @@ AnyChange = (
     | RestartContainer
     | RecreateContainer
     | PatchObject
+    | UpgradeRelease
     | IssueCertificate
     | SwitchCertificate
+    | DrainNode
+    | UncordonNode
 )
 
 

@@ -33,6 +33,7 @@ from gapcheck.model import (
 )
 from gapcheck.registry import Remedy
 from gapcheck.remediations.diff import container_diff, container_note, file_diff
+from gapcheck.remediations.draining import Drain, undrainable, with_drains
 from gapcheck.remediations.merge import Draft, merged
 from gapcheck.remediations.plan import (
     AnyChange,
@@ -56,8 +57,10 @@ from gapcheck.remediations.plan import (
     Stage,
     SwitchCertificate,
     Unplanned,
+    UpgradeRelease,
     WriteFile,
 )
+from gapcheck.remediations.release.upgrade import by_hand, upgrade_diff
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +69,8 @@ class Wanted:
 
     Every failing check counts; one that only warns counts where `select` names it. `done` are
     ids of changes this run has applied; `with_roots` plans for selected verdicts' roots as
-    well. `read_only` says, by target, why it cannot be written.
+    well. `read_only` says, by target, why it cannot be written. With `drain`, nodes that restart
+    are drained around their changes. `helm`: there is a helm program here that can be run.
     """
 
     max_risk: Risk = Risk.RESTART
@@ -75,6 +79,8 @@ class Wanted:
     with_roots: bool = False
     done: Collection[str] = ()
     read_only: Mapping[SubjectId, str] = field(default_factory=dict)
+    drain: Drain | None = None
+    helm: bool = False
 
 
 def build_plan(evaluation: Evaluation, *, round: int = 1, wanted: Wanted | None = None) -> Plan:  # noqa: A002 - the plan's own word
@@ -97,14 +103,19 @@ def build_plan(evaluation: Evaluation, *, round: int = 1, wanted: Wanted | None 
         else:
             allowed.append(draft)
     allowed, orphans = _without_orphans(allowed)
-    unplanned += orphans
+    allowed, early = _upgrade_last(allowed)
+    unplanned += orphans + early
     changes: list[PlannedChange] = []
     for draft in sorted(allowed, key=_order):
         try:
             changes.append(_planned(draft, evaluation.facts))
         except EditRefused as refused:
             unplanned += (Unplanned(cause=cause, why=str(refused)) for cause in draft.causes)
-    return Plan(round=round, changes=tuple(changes), unplanned=tuple(dict.fromkeys(unplanned)))
+    return Plan(
+        round=round,
+        changes=with_drains(changes, wanted.drain, evaluation.facts),
+        unplanned=tuple(dict.fromkeys(unplanned)),
+    )
 
 
 def _considered(evaluation: Evaluation, wanted: Wanted) -> Iterator[Verdict]:
@@ -151,7 +162,9 @@ def _plan_verdict(
             continue
         why = "its remedy has nothing to change here"
         if changes:
-            why = _refused(changes, wanted) or _dangling(changes, evaluation.facts)
+            facts = evaluation.facts
+            why = _refused(changes, wanted) or _dangling(changes, facts)
+            why = why or undrainable(changes, wanted.drain, wanted.max_risk, facts)
         if why:
             left.append(Unplanned(cause=verdict.cause, why=why))
         else:
@@ -177,13 +190,26 @@ def _refused(changes: Sequence[Change], wanted: Wanted) -> str:
     A file without the restart that loads it would be half a repair.
     """
     costliest = max((change.risk for change in changes), key=lambda risk: risk.rank)
+    why = ""
     if costliest.rank > wanted.max_risk.rank:
-        return f"needs --max-risk {costliest.value}"
+        why = f"needs --max-risk {costliest.value}"
+    for change in changes:
+        if isinstance(change, UpgradeRelease):
+            return _left_to_a_person(change, wanted, why)
+    if why:
+        return why
     for change in changes:
         why = wanted.read_only.get(change.target, "")
         if why:
             return f"{change.target} is read-only: {why}"
     return ""
+
+
+def _left_to_a_person(change: UpgradeRelease, wanted: Wanted, why: str) -> str:
+    """The command that a person has to run, '' where gapcheck runs it itself."""
+    if not wanted.helm:
+        why = "no helm program is on PATH"
+    return str(by_hand(change, change.keeps, change.unset, why)) if why else ""
 
 
 def _dangling(changes: Sequence[Change], facts: FactSet) -> str:
@@ -228,6 +254,28 @@ def _without_orphans(drafts: list[Draft]) -> tuple[list[Draft], list[Unplanned]]
     return kept, left
 
 
+def _upgrade_last(drafts: list[Draft]) -> tuple[list[Draft], list[Unplanned]]:
+    """Leave an upgrade out of a round that still changes what it reads or rolls out."""
+    kept: list[Draft] = []
+    left: list[Unplanned] = []
+    for draft in drafts:
+        if isinstance(draft.change, UpgradeRelease) and any(
+            _comes_first(each.change, draft.change) for each in drafts
+        ):
+            why = "left for a later round: helm upgrade comes after what this one changes"
+            left += (Unplanned(cause=cause, why=why) for cause in draft.causes)
+        else:
+            kept.append(draft)
+    return kept, left
+
+
+def _comes_first(change: AnyChange, upgrade: UpgradeRelease) -> bool:
+    if isinstance(change, FileChange):
+        return change.path in {each.path for each in upgrade.values}
+    in_release = isinstance(change, PatchObject) and change.namespace == upgrade.namespace
+    return in_release and stage_of(change) >= Stage.RELEASE
+
+
 _STAGES: Mapping[type[Change], Stage] = {
     EditBlock: Stage.NAMES,
     IssueCertificate: Stage.ISSUE,
@@ -241,6 +289,7 @@ _STAGES: Mapping[type[Change], Stage] = {
     SetContainer: Stage.REGISTRY,
     RestartContainer: Stage.REGISTRY,
     RecreateContainer: Stage.REGISTRY,
+    UpgradeRelease: Stage.RELEASE,
 }
 
 
@@ -281,6 +330,8 @@ def _planned(draft: Draft, facts: FactSet) -> PlannedChange:
             diff = f"(no diff: the content of {change.path} was not taken)\n"
     elif isinstance(change, RecreateContainer):
         diff = container_diff(change, facts)
+    if isinstance(change, UpgradeRelease):
+        diff = upgrade_diff(change, facts)
     return PlannedChange(
         id=change.id,
         change=change,
@@ -296,16 +347,29 @@ def _note(change: AnyChange, facts: FactSet) -> str:
     if isinstance(change, RestartUnit) and isinstance(node, NodeFacts) and not node.running:
         return "takes effect at the next boot"
     if getattr(change, "final", False):
-        return (
-            "final: the private key in it counts as leaked; it is not kept and not put back. "
-            "Where it still signs or serves anything, issue another"
-        )
+        return _final_note(change)
     if isinstance(change, RecreateContainer):
         return container_note(change)
+    if isinstance(change, UpgradeRelease):
+        return (
+            f"helm upgrade of revision {change.revision}; pods start anew, hooks of the chart run"
+        )
     if isinstance(change, IssueCertificate):
         names = ", ".join((*change.names, *change.addresses))
         return f"certificate for {names}, {change.days} days; keys are made when it is applied"
     return ""
+
+
+def _final_note(change: AnyChange) -> str:
+    if isinstance(change, RefreshTrustStore):
+        return (
+            "final: a private key leaked into the store; no copy of it is kept, and an undo "
+            "rebuilds the store instead of putting it back"
+        )
+    return (
+        "final: the private key in it counts as leaked; it is not kept and not put back. "
+        "Where it still signs or serves anything, issue another"
+    )
 
 
 def measured_file(facts: FactSet, target: SubjectId, path: str) -> FileFact | None:

@@ -6,7 +6,7 @@ stands there now must be what the last left.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from gapcheck.remediations.journal import Entry, FileState, read_journal
 from gapcheck.remediations.machines.base import Machine
 
 RESTARTS = ("unit", "restart")
+REFRESH = "refresh"
+CORDON, UNCORDON = "cordon", "uncordon"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +60,8 @@ def still_standing(journal: Iterable[Entry]) -> tuple[Entry, ...]:
                 effect=entry.effect,
                 detail=entry.detail,
             )
+            if UNCORDON in entry.effect:
+                backed = _without_cordon(backed, entry.effect[UNCORDON])
         elif entry.step == "rolled_back":
             backed = {
                 k: e
@@ -65,6 +69,15 @@ def still_standing(journal: Iterable[Entry]) -> tuple[Entry, ...]:
                 if e.op != entry.op or entry.round not in (0, e.round)
             }
     return tuple(backed.values())
+
+
+def _without_cordon(backed: Mapping[str, Entry], name: str) -> dict[str, Entry]:
+    """What still stands once the node `name` is uncordoned: no step of its drain."""
+    return {
+        key: each
+        for key, each in backed.items()
+        if name not in (each.effect.get(CORDON), each.effect.get(UNCORDON))
+    }
 
 
 def path_changes(entries: Iterable[Entry], machine: Machine | None) -> tuple[PathChange, ...]:
@@ -157,23 +170,20 @@ def remove_folders(entries: Iterable[Entry], machine: Machine) -> list[str]:
 
 
 def restore_effects(entries: Iterable[Entry], *, machine: Machine, wait_s: float) -> list[str]:
-    """Set back policies and objects, then restart each unit and container once."""
+    """Set back policies, objects and stores, then restart each unit and container once."""
     words: list[str] = []
     restarts: dict[tuple[str, str], None] = {}
     for entry in reversed(list(entries)):
-        effect = entry.effect
-        words += _put_back(entry, machine, wait_s)
-        for kind in RESTARTS:
-            if kind in effect:
-                restarts[kind, effect[kind]] = None
+        words += _settings(entry, machine, wait_s)
+        restarts |= {(kind, entry.effect[kind]): None for kind in RESTARTS if kind in entry.effect}
     for kind, name in restarts:
         restarted = machine.restart_unit if kind == "unit" else machine.restart_container
         words.append(restarted(name, timeout_s=wait_s))
     return [word for word in words if word]
 
 
-def _put_back(entry: Entry, machine: Machine, wait_s: float) -> Iterator[str]:
-    """Set back the policy, the container or the object of one entry."""
+def _settings(entry: Entry, machine: Machine, wait_s: float) -> Iterator[str]:
+    """Set back what one step did beside files and restarts."""
     effect = entry.effect
     if "container" in effect:
         yield machine.set_restart_policy(effect["container"], effect["policy"])
@@ -183,3 +193,7 @@ def _put_back(entry: Entry, machine: Machine, wait_s: float) -> Iterator[str]:
         yield machine.restore_object(effect).get("word", "")
     if "object" in effect and entry.final:
         yield f"{effect['object']}: what was removed for good is not put back"
+    if CORDON in effect:
+        yield machine.uncordon_node(effect[CORDON], effect["run"])
+    if REFRESH in effect:
+        yield machine.refresh_trust_store(effect[REFRESH], fresh=True)

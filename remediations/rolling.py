@@ -6,11 +6,13 @@ what relies on all of them (the switch to it) after the last of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from gapcheck.errors import UsageError
 from gapcheck.model import SubjectId
+from gapcheck.remediations.draining import place_of
 from gapcheck.remediations.plan import Plan, PlannedChange, Stage
 
 _NODE = "node/"
@@ -37,11 +39,14 @@ class Pace:
             left -= size
 
 
-def parse_pace(canary: int | None, batch: str | None) -> Pace:
-    """The pace that `--canary` and `--batch` ask for; raises UsageError where they make none."""
+def parse_pace(canary: int | None, batch: str | None, *, drains: bool = False) -> Pace:
+    """The pace that `--canary` and `--batch` ask for; raises UsageError where they make none.
+
+    Nodes that are drained go one at a time unless `--batch` says otherwise.
+    """
     made = Pace() if canary is None else Pace(canary=canary)
     if batch is None:
-        return made
+        return Pace(canary=made.canary, batch=1) if drains else made
     number = batch.removesuffix("%")
     value = int(number) if number.isascii() and number.isdigit() else 0
     if not value or (batch.endswith("%") and value > _WHOLE):
@@ -79,7 +84,7 @@ def parts(plan: Plan, pace: Pace) -> tuple[Part, ...]:
 
 
 def _nodes(changes: Sequence[PlannedChange]) -> tuple[SubjectId, ...]:
-    found = dict.fromkeys(each.change.target for each in changes)
+    found = dict.fromkeys(place_of(each.change) for each in changes)
     return tuple(each for each in found if each.startswith(_NODE))
 
 
@@ -87,7 +92,7 @@ def _sorted(changes: Sequence[PlannedChange]) -> tuple[tuple[PlannedChange, ...]
     """Before the nodes, on them, after them, and on them after that."""
     groups: tuple[list[PlannedChange], ...] = ([], [], [], [])
     for each in changes:
-        if each.change.target.startswith(_NODE):
+        if place_of(each.change).startswith(_NODE):
             groups[1 if each.stage <= Stage.RESTART else 3].append(each)
         else:
             groups[0 if each.stage < Stage.TRUST else 2].append(each)
@@ -95,11 +100,21 @@ def _sorted(changes: Sequence[PlannedChange]) -> tuple[tuple[PlannedChange, ...]
 
 
 def _batches(changes: Sequence[PlannedChange], pace: Pace) -> Iterator[Part]:
-    nodes = _nodes(changes)
-    sizes = list(pace.sizes(len(nodes)))
+    batches = list(_batched(_nodes(changes), pace))
+    for number, batch in enumerate(batches, 1):
+        chosen = tuple(each for each in changes if place_of(each.change) in batch)
+        yield Part(name=f"batch {number} of {len(batches)}", changes=chosen, nodes=batch)
+
+
+def _batched(nodes: Sequence[SubjectId], pace: Pace) -> Iterator[tuple[SubjectId, ...]]:
     first = 0
-    for number, size in enumerate(sizes, 1):
-        batch = nodes[first : first + size]
+    for size in pace.sizes(len(nodes)):
+        yield tuple(nodes[first : first + size])
         first += size
-        chosen = tuple(each for each in changes if each.change.target in batch)
-        yield Part(name=f"batch {number} of {len(sizes)}", changes=chosen, nodes=batch)
+
+
+def in_batches(targets: Iterable[SubjectId], pace: Pace) -> Iterator[tuple[SubjectId, ...]]:
+    """`targets` in their order: nodes that follow one another in batches, each other one alone."""
+    for of_nodes, group in groupby(targets, key=lambda each: each.startswith(_NODE)):
+        named = tuple(group)
+        yield from _batched(named, pace) if of_nodes else ((each,) for each in named)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -11,7 +12,7 @@ from gapcheck.errors import RepairFailed
 from gapcheck.model import SubjectId
 from gapcheck.remediations.journal import Entry, is_torn, read_journal
 from gapcheck.remediations.plan import Plan, PlannedChange
-from gapcheck.remediations.recovery import still_standing
+from gapcheck.remediations.recovery import CORDON, still_standing
 from gapcheck.state import State
 
 
@@ -78,11 +79,16 @@ class Runs:
         """The places where the run was undone, by a run that was not itself undone there."""
         found: dict[SubjectId, str] = {}
         for later in self.later(run_id):
-            head = self.head(later)
-            if head.undoes == run_id and self.finished(later):
-                undone = set(head.only or self.targets(run_id)) - self.covered(later).keys()
+            if self.head(later).undoes == run_id:
+                undone = set(self._put_back(later, run_id)) - self.covered(later).keys()
                 found.update(dict.fromkeys(sorted(undone), later))
         return found
+
+    def _put_back(self, undo_id: str, run_id: str) -> Iterable[SubjectId]:
+        """The places where `undo_id` came to its end in undoing `run_id`."""
+        if self.finished(undo_id):
+            return self.head(undo_id).only or self.targets(run_id)
+        return [each.target for each in self.entries(undo_id) if each.step == "undone"]
 
     def standing(self, run_id: str) -> tuple[Entry, ...]:
         """The changes of a run that nobody took back."""
@@ -93,7 +99,7 @@ class Runs:
         """The last of the runs that undid all of this one; '' where some of it stands."""
         gone = self.covered(run_id)
         whole = gone and all(target in gone for target in self.targets(run_id))
-        return max(gone.values()) if whole else ""
+        return max(gone.values(), key=self.ids().index) if whole else ""
 
     def summary(self, run_id: str) -> RunSummary:
         """The run in one line."""
@@ -172,6 +178,7 @@ def _row(run: RunSummary) -> tuple[str, ...]:
     )
 
 
+_FRACTION = re.compile(r"\.\d+")
 _MOST_NAMED = 4
 
 
@@ -192,7 +199,7 @@ def run_lines(runs: Runs, run_id: str) -> Iterator[str]:
         yield f"  undoes run {run.undoes}"
     if run.site:
         yield f"  site {run.site}"
-    yield f"  began {run.began or '?'}"
+    yield f"  began {_FRACTION.sub('', run.began) or '?'}"
     planned = runs.planned(run_id)
     for entry in still_standing(runs.entries(run_id)):
         yield from _entry_lines(entry, planned.get(entry.op.partition("/")[0]))
@@ -212,8 +219,8 @@ def _entry_lines(entry: Entry, planned: PlannedChange | None) -> Iterator[str]:
     begun = "" if entry.step == "applied" else "  (was under way when the run ended)"
     paths = [each.path for each in (entry.after or entry.intended)]
     effect = entry.effect
-    named = effect.get("unit") or effect.get("restart") or effect.get("container")
-    named = named or effect.get("recreated") or effect.get("put_back")
+    kinds = (CORDON, "unit", "restart", "container", "recreated", "put_back")
+    named = next((effect[each] for each in kinds if each in effect), "")
     what = named or effect.get("object") or ", ".join(paths[:1])
     more = f" and {len(paths) - 1} more files" if len(paths) > 1 else ""
     yield f"  {entry.at[11:19]}  {entry.kind}  {entry.target} {what}{more}{begun}".rstrip()

@@ -1,12 +1,14 @@
 """Undo of a run: planned and shown first, every file verified before the first is touched.
 
-An undo is a run of its own, with a journal and a backup, so it can be undone as well. One
-that was cut off is simply asked for again.
+An undo is a run of its own, with a journal and a backup, so it can be undone as well. A place
+that was put back stays so: where an undo ends early, another does the rest.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -15,21 +17,34 @@ from gapcheck.model import SubjectId, is_named
 from gapcheck.record import ChangeResult
 from gapcheck.remediations.apply import UNIT_WAIT_S, execute, no_hook
 from gapcheck.remediations.foreign import Foreign, foreign
+from gapcheck.remediations.heartbeat import Heartbeat
 from gapcheck.remediations.journal import Entry, FileState, Journal
 from gapcheck.remediations.machines.base import Holder, Machine, give_free
 from gapcheck.remediations.operation import Operation, Write
 from gapcheck.remediations.recovery import (
+    CORDON,
+    REFRESH,
     RESTARTS,
+    UNCORDON,
     PathChange,
     path_changes,
     remove_folders,
 )
+from gapcheck.remediations.rolling import Pace, in_batches
 from gapcheck.remediations.runs import Runs
+from gapcheck.remediations.side_by_side import side_by_side
 from gapcheck.state import State
+
+log = logging.getLogger(__name__)
 
 WAS_DOWN = "was not active before"
 GONE = "what was removed for good is not put back"
 _TREE_FILE = "files that the trust tool generates"
+
+
+def nobody_hears(result: ChangeResult) -> None:
+    """A result that nobody waits for."""
+    del result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,19 +169,29 @@ def _line(change: PathChange) -> str:
 
 
 def _effect_line(entry: Entry) -> str:
-    effect = entry.effect
-    if "trees" in effect and entry.step != "applied":
-        return f"{entry.target} {_TREE_FILE} put back"
-    if "container" in effect:
-        return f"{entry.target} container {effect['container']}: restart policy {effect['policy']}"
-    if "recreated" in effect:
-        return (
-            f"{entry.target} container {effect['recreated']}: the former one, {effect['old'][:12]}"
-        )
-    if "object" in effect:
-        return f"{entry.target} {effect['object']} put back" if not entry.final else ""
-    name = effect.get("unit") or effect.get("restart")
-    return f"{entry.target} {name} restarted" if name else ""
+    words = _effect_words(entry)
+    return f"{entry.target} {words}" if words else ""
+
+
+def _effect_words(entry: Entry) -> str:
+    words = ""
+    match entry.effect:
+        case {"trees": _} if entry.step != "applied":
+            words = f"{_TREE_FILE} put back"
+        case effect if CORDON in effect:
+            words = f"node {effect[CORDON]} uncordoned, where the run cordoned it"
+        case effect if REFRESH in effect:
+            words = "trust store rebuilt: the former one held a private key"
+        case {"container": name, "policy": was} | {"recreated": name, "old": was}:
+            what = "restart policy" if "policy" in entry.effect else "the former one,"
+            words = f"container {name}: {what} {was[:12]}"
+        case {"object": name, "revision": revision}:
+            words = f"{name}: helm rollback to revision {revision}"
+        case {"object": name}:
+            words = "" if entry.final else f"{name} put back"
+        case {"unit": name} | {"restart": name}:
+            words = f"{name} restarted"
+    return words
 
 
 def undo_run(  # noqa: PLR0913 - the parts of a run, all by name
@@ -178,27 +203,49 @@ def undo_run(  # noqa: PLR0913 - the parts of a run, all by name
     accepted: Collection[Foreign] | None = None,
     hook: Callable[[str], None] = no_hook,
     wait_s: float = UNIT_WAIT_S,
+    pace: Pace | None = None,
+    parallel: int = 1,
+    said: Callable[[ChangeResult], None] = nobody_hears,
 ) -> tuple[ChangeResult, ...]:
-    """Put everything back; what became of each place.
+    """Put everything back, nodes in batches of `pace`; what became of each place.
+
+    The places of a batch, at most `parallel`, are put back side by side; `said` hears of each
+    when its batch is done.
 
     Raises RepairRefused, with nothing touched anywhere, where a place is held by another run
     or something is not as the run left it, and is not among `accepted`: what is, is
-    overwritten and kept in this run's backup. Where a place fails, the rest is not begun, and
-    `undo` continues later.
+    overwritten and kept in this run's backup. Where a place fails, later batches are not begun,
+    and `undo` continues later.
     """
     held: dict[SubjectId, Machine] = {}
+    lost: dict[SubjectId, str] = {}
+    heartbeat = Heartbeat(lambda: held, lost.setdefault, parallel=parallel)
     begin = Entry(step="begin", run=journal.run, site=journal.site, undoes=plan.run, only=plan.only)
     journal.append(begin)
+
+    def hold(target: SubjectId) -> str:
+        machine = machines(target)
+        word = machine.lock(holder)
+        held[target] = machine
+        return word
+
     try:
-        for target in plan.targets:
-            held[target] = machines(target)
-            held[target].lock(holder)
-        undo = _Undo(plan, journal, hook=hook, wait_s=wait_s)
+        first, *rest = plan.targets  # the first alone, as in Applier.begin
+        for some in ((first,), rest):
+            for target, word in side_by_side(some, hold, parallel=parallel).items():
+                if word.result():
+                    log.warning("%s: %s", target, word.result())
+        heartbeat.start()
+        undo = _Undo(plan, journal, hook=hook, wait_s=wait_s, lost=lost)
         accept = frozenset(accepted or ())
-        changes = {target: undo.verified(machine, accept) for target, machine in held.items()}
-        results = undo.places(held, changes)
+        found = side_by_side(
+            plan.targets, lambda each: undo.verified(held[each], accept), parallel=parallel
+        )
+        changes = {target: verified.result() for target, verified in found.items()}
+        results = undo.places(held, changes, pace or Pace(), parallel, said)
     finally:
-        give_free(held.values())
+        heartbeat.stop()
+        give_free(held.values(), parallel=parallel)
     if all(each.state != "failed" for each in results):
         journal.append(Entry(step="end", run=journal.run, detail="done"))
     return results
@@ -206,8 +253,15 @@ def undo_run(  # noqa: PLR0913 - the parts of a run, all by name
 
 class _Undo:
     def __init__(
-        self, plan: UndoPlan, journal: Journal, *, hook: Callable[[str], None], wait_s: float
+        self,
+        plan: UndoPlan,
+        journal: Journal,
+        *,
+        hook: Callable[[str], None],
+        wait_s: float,
+        lost: Mapping[SubjectId, str],
     ) -> None:
+        self._lost = lost
         self._plan = plan
         self._journal = journal
         self._hook = hook
@@ -236,28 +290,45 @@ class _Undo:
 
     def places(
         self,
-        held: dict[SubjectId, Machine],
-        changes: dict[SubjectId, tuple[tuple[PathChange, FileState], ...]],
+        held: Mapping[SubjectId, Machine],
+        changes: Mapping[SubjectId, tuple[tuple[PathChange, FileState], ...]],
+        pace: Pace,
+        parallel: int,
+        said: Callable[[ChangeResult], None],
     ) -> tuple[ChangeResult, ...]:
-        """Put the places back, one after another."""
+        """Put the places back, batch after batch, until one of them goes wrong."""
         results: list[ChangeResult] = []
         stopped = ""
-        for target, machine in held.items():
+
+        def put_back(target: SubjectId) -> ChangeResult:
+            return self._place(held[target], changes[target])
+
+        for batch in in_batches(self._plan.targets, pace):
             if stopped:
-                results.append(self._result(target, "skipped", stopped))
-                continue
-            try:
-                results.append(self._place(machine, changes[target]))
-            except (RepairRefused, RepairFailed, TargetError) as failed:
-                again = f"gapcheck undo {self._plan.run} continues"
-                results.append(self._result(target, "failed", f"{failed}; {again}"))
-                stopped = f"{target} failed"
+                done = [self._result(each, "skipped", stopped) for each in batch]
+            else:
+                found = side_by_side(batch, put_back, parallel=parallel)
+                done = [self._outcome(*each) for each in found.items()]
+                bad = [each.target for each in done if each.state == "failed"]
+                stopped = f"{', '.join(bad)} failed" if bad else ""
+            for each in done:
+                said(each)
+            results += done
         return tuple(results)
+
+    def _outcome(self, target: SubjectId, done: Future[ChangeResult]) -> ChangeResult:
+        try:
+            return done.result()
+        except (RepairRefused, RepairFailed, TargetError) as failed:
+            again = f"gapcheck undo {self._plan.run} continues"
+            return self._result(target, "failed", f"{failed}; {again}")
 
     def _place(
         self, machine: Machine, changes: Sequence[tuple[PathChange, FileState]]
     ) -> ChangeResult:
         target, entries = machine.target, self._entries(machine.target)
+        if target in self._lost:
+            raise RepairRefused(str(target), self._lost[target])
         machine.sweep([change.before.path for change, _ in changes])
         words = [
             f"{change.before.path}: {GONE}"
@@ -271,6 +342,7 @@ class _Undo:
         for number, operation in enumerate(_effects(entries, machine, self._wait_s)):
             named = replace(operation, id=f"undo-{target}-effect-{number}")
             words.append(self._execute(named))
+        self._journal.append(Entry(step="undone", target=target))
         return self._result(target, "undone", "; ".join(word for word in words if word))
 
     def _path(self, machine: Machine, change: PathChange, now: FileState, number: int) -> None:
@@ -301,23 +373,36 @@ def _effects(entries: Sequence[Entry], machine: Machine, wait_s: float) -> Itera
     restarts: dict[tuple[str, str], str] = {}
     for entry in reversed(entries):
         effect = entry.effect
-        if "container" in effect:
-            name, policy = effect["container"], effect["policy"]
-            was = {"container": name, "policy": effect["was_set"], "was_set": policy}
-            yield _operation(machine, was, partial(machine.set_restart_policy, name, policy))
-        if "recreated" in effect:
-            back = partial(machine.restore_container, effect, timeout_s=wait_s)
-            yield _operation(machine, {"put_back": effect["recreated"]}, back)
-        if "object" in effect and not entry.final:
-            yield _operation(machine, effect, partial(machine.restore_object, effect))
+        yield from _settings(entry, machine, wait_s)
         for kind in RESTARTS:
             if kind in effect:
                 restarts[kind, effect[kind]] = entry.detail  # in the end, that of the first
     for (kind, name), detail in restarts.items():
         restart = machine.restart_unit if kind == "unit" else machine.restart_container
-        again = partial(restart, name, timeout_s=wait_s)
-        act = partial(_as_before, again, name) if WAS_DOWN in detail else again
+        restarted = partial(restart, name, timeout_s=wait_s)
+        act = partial(_as_before, restarted, name) if WAS_DOWN in detail else restarted
         yield _operation(machine, {kind: name}, act)
+
+
+def _settings(entry: Entry, machine: Machine, wait_s: float) -> Iterator[Operation]:
+    """What one step did beside files and restarts, put back."""
+    effect = entry.effect
+    if "container" in effect:
+        name, policy = effect["container"], effect["policy"]
+        back = {"container": name, "policy": effect["was_set"], "was_set": policy}
+        yield _operation(machine, back, partial(machine.set_restart_policy, name, policy))
+    if "recreated" in effect:
+        former = partial(machine.restore_container, effect, timeout_s=wait_s)
+        yield _operation(machine, {"put_back": effect["recreated"]}, former)
+    if "object" in effect and not entry.final:
+        yield _operation(machine, effect, partial(machine.restore_object, effect))
+    if CORDON in effect:
+        name, run = effect[CORDON], effect["run"]
+        free = partial(machine.uncordon_node, name, run)
+        yield _operation(machine, {UNCORDON: name, "run": run}, free)
+    if REFRESH in effect:
+        again = partial(machine.refresh_trust_store, effect[REFRESH], fresh=True)
+        yield _operation(machine, effect, again)
 
 
 def _as_before(restart: Callable[[], str], name: str) -> str:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import cache, partial
 from typing import TextIO
 from xml.sax.saxutils import escape, quoteattr
 
-from gapcheck.model import Finding, Status, SubjectId, Verdict
+from gapcheck.model import CheckId, Finding, Gap, Status, SubjectId, Verdict
 from gapcheck.record import Record
 from gapcheck.reports.wording import evidence_line, headline, reason_of
 
 # XML 1.0 section 2.2 allows no other characters, not even escaped.
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# Most texts hold nothing of this, and finding that out is cheaper than replacing nothing.
+_WRITTEN_OTHERWISE = re.compile("[^ !#-%'-;=?-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SKIPPED = (Status.BLOCKED, Status.WAIVED, Status.NOT_APPLICABLE)
 
 
@@ -26,34 +30,55 @@ def parts(record: Record) -> Iterator[str]:
     by_subject: dict[SubjectId, list[Verdict]] = {}
     for verdict in record.verdicts:
         by_subject.setdefault(verdict.subject, []).append(verdict)
+    gaps: dict[SubjectId, list[Gap]] = {}
+    for gap in record.gaps:
+        gaps.setdefault(gap.subject, []).append(gap)
+    name_of = cache(partial(_case_name, record))
     yield '<?xml version="1.0" encoding="UTF-8"?>\n'
-    yield f"<testsuites name={_attr(record.run.site or 'gapcheck')}{_totals(record.verdicts)}>\n"
+    totals = _totals(Counter(verdict.status for verdict in record.verdicts))
+    yield f"<testsuites name={_attr(record.run.site or 'gapcheck')}{totals}>\n"
     for subject, verdicts in by_subject.items():
-        yield from _suite(subject, verdicts, record)
+        yield _suite_start(subject, verdicts, record)
+        class_of = cache(partial(_class_name, subject))
+        for verdict in verdicts:
+            body = "".join(_outcome(verdict))
+            name = name_of(verdict.check)
+            classname = class_of(verdict.check.partition("-")[0])
+            start = f'    <testcase name={name} classname={classname} time="0"'
+            yield f"{start}>\n{body}    </testcase>\n" if body else f"{start}/>\n"
+        yield from _suite_end(gaps.get(subject, ()))
     yield "</testsuites>\n"
 
 
-def _suite(subject: SubjectId, verdicts: Sequence[Verdict], record: Record) -> Iterator[str]:
-    skipped = sum(v.status in _SKIPPED for v in verdicts)
+def _suite_start(subject: SubjectId, verdicts: Sequence[Verdict], record: Record) -> str:
+    counts = Counter(verdict.status for verdict in verdicts)
+    skipped = sum(counts[status] for status in _SKIPPED)
     stamp = record.run.taken_at.strftime("%Y-%m-%dT%H:%M:%S")
-    yield (
-        f'  <testsuite name={_attr(subject)}{_totals(verdicts)} skipped="{skipped}"'
+    return (
+        f'  <testsuite name={_attr(subject)}{_totals(counts)} skipped="{skipped}"'
         f' time="0" timestamp="{stamp}">\n'
     )
-    for verdict in verdicts:
-        yield from _case(verdict, record)
-    gaps = [f"{gap.stage}: {gap.reason}" for gap in record.gaps if gap.subject == subject]
+
+
+def _suite_end(gaps: Sequence[Gap]) -> Iterator[str]:
     if gaps:
-        yield f"    <system-err>{_escape('not measured: ' + '; '.join(gaps))}</system-err>\n"
+        missed = "; ".join(f"{gap.stage}: {gap.reason}" for gap in gaps)
+        yield f"    <system-err>{_escape(f'not measured: {missed}')}</system-err>\n"
     yield "  </testsuite>\n"
 
 
-def _case(verdict: Verdict, record: Record) -> Iterator[str]:
-    described = record.catalogue.get(verdict.check)
-    title = f"{verdict.check} {described.title}" if described else verdict.check
-    start = f'    <testcase name={_attr(title)} classname={_attr(verdict.subject)} time="0"'
-    body = "".join(_outcome(verdict))
-    yield f"{start}>\n{body}    </testcase>\n" if body else f"{start}/>\n"
+def _class_name(subject: SubjectId, family: str) -> str:
+    """The subject whole, then the family of checks.
+
+    Jenkins takes what stands before the last dot as a package, so that `node/n1.example.org`
+    alone would be the class `org` of a package `node/n1.example`.
+    """
+    return _attr(f"{subject}.{family}")
+
+
+def _case_name(record: Record, check: CheckId) -> str:
+    described = record.catalogue.get(check)
+    return _attr(f"{check} {described.title}" if described else check)
 
 
 def _outcome(verdict: Verdict) -> Iterator[str]:
@@ -95,15 +120,18 @@ def _finding_lines(finding: Finding) -> Iterator[str]:
         yield f"  remedy: {finding.remedy_hint}"
 
 
-def _totals(verdicts: Sequence[Verdict]) -> str:
-    failures = sum(v.status is Status.FAIL for v in verdicts)
-    errors = sum(v.status is Status.ERROR for v in verdicts)
-    return f' tests="{len(verdicts)}" failures="{failures}" errors="{errors}"'
+def _totals(counts: Counter[Status]) -> str:
+    failures, errors = counts[Status.FAIL], counts[Status.ERROR]
+    return f' tests="{counts.total()}" failures="{failures}" errors="{errors}"'
 
 
 def _escape(text: str) -> str:
+    if _WRITTEN_OTHERWISE.search(text) is None:
+        return text
     return escape(_FORBIDDEN.sub("\ufffd", text))
 
 
 def _attr(text: str) -> str:
+    if _WRITTEN_OTHERWISE.search(text) is None:
+        return f'"{text}"'
     return quoteattr(_FORBIDDEN.sub("\ufffd", text))

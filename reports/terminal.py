@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TextIO
+from functools import cache, partial
+from typing import TYPE_CHECKING, TextIO
 
 from gapcheck.model import Cause, Finding, Risk, Severity, Status, SubjectId, Verdict
 from gapcheck.record import Record
 from gapcheck.reports.unmeasured import behind_gaps, gap_groups
-from gapcheck.reports.wording import counted, evidence_line, headline, printable, reason_of
+from gapcheck.reports.wording import counted, evidence_line, headline, printable, reason_of, wrapped
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _WIDEST = 100
 _EXAMPLES = 4
@@ -43,30 +46,43 @@ def write_lines(lines: Iterable[Line], out: TextIO, *, colour: bool) -> None:
     if not colour:
         out.writelines(f"{line.text}\n" for line in lines)
         return
+    painted = cache(partial(_paint, _console(out)))
+    for line in lines:
+        text = line.text
+        start = len(text) - len(text.lstrip())
+        end = len(text) if line.whole else start + len(text.lstrip().split("  ")[0])
+        before, after = painted(line.style)
+        out.write(f"{text[:start]}{before}{text[start:end]}{after}{text[end:]}\n")
+
+
+def _console(out: TextIO) -> Console:
     from rich.console import Console
+
+    return Console(file=out, force_terminal=True, highlight=False, soft_wrap=True)
+
+
+def _paint(console: Console, style: str) -> tuple[str, str]:
+    """What rich writes before and after words of `style`; once a style, as it takes its time."""
     from rich.text import Text
 
-    console = Console(file=out, force_terminal=True, highlight=False, soft_wrap=True)
-    for line in lines:
-        text = Text(line.text)
-        start = len(line.text) - len(line.text.lstrip())
-        end = len(line.text) if line.whole else start + len(line.text.lstrip().split("  ")[0])
-        text.stylize(line.style, start, end)
-        console.print(text)
+    with console.capture() as captured:
+        console.print(Text("x", style), end="")
+    before, _, after = captured.get().partition("x")
+    return before, after
 
 
 def lines(record: Record, *, verbose: bool = False) -> Iterator[Line]:
     """The whole report."""
     yield from _header(record)
-    by_cause = {verdict.cause: verdict for verdict in record.verdicts}
-    roots = [by_cause[cause] for cause in record.roots()]
+    roots = record.root_verdicts()
     failed = [verdict for verdict in roots if verdict.status is Status.FAIL]
     unmeasured = [verdict for verdict in roots if verdict.status is Status.ERROR]
     explained = _explained(record.verdicts)
     if failed:
+        groups = _groups(failed)
         yield Line("")
-        yield Line(counted(len(_groups(failed)), "root cause"), "bold")
-        for group in _groups(failed):
+        yield Line(counted(len(groups), "root cause"), "bold")
+        for group in groups:
             yield from _finding_block(group, record, explained)
     yield from _consequences(record)
     yield from _warnings(record)
@@ -272,13 +288,5 @@ def _wrapped(label: str, text: str) -> Iterator[Line]:
 
 def _hanging(text: str, indent: int, style: str) -> Iterator[Line]:
     """`text` in lines of at most 100 columns; long words (paths, digests) are never broken."""
-    wrapped = textwrap.wrap(
-        printable(text),
-        _WIDEST,
-        subsequent_indent=" " * indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-        drop_whitespace=True,
-    )
-    for index, line in enumerate(wrapped):
+    for index, line in enumerate(wrapped(printable(text), _WIDEST, indent=indent)):
         yield Line(line, style if index == 0 else "")

@@ -19,13 +19,15 @@ def gap_groups(gaps: Iterable[Gap]) -> dict[Said, list[Gap]]:
 
 def behind_gaps(verdicts: Iterable[Verdict], gaps: Sequence[Gap]) -> dict[Said, list[Verdict]]:
     """The verdicts whose reason is that of a gap: of their own subject's, else of any."""
-    own: dict[SubjectId, list[Gap]] = {}
+    own: dict[SubjectId, dict[Said, None]] = {}
     for gap in gaps:
-        own.setdefault(gap.subject, []).append(gap)
+        own.setdefault(gap.subject, {})[gap.stage, gap.reason] = None
+    # A dead switch makes thousands of gaps that say one thing; it is looked for once.
+    every = dict.fromkeys((gap.stage, gap.reason) for gap in gaps)
     found: dict[Said, list[Verdict]] = {}
     for verdict in verdicts:
-        for gap in own.get(verdict.subject, gaps):
-            if gap.reason in verdict.reason:
-                found.setdefault((gap.stage, gap.reason), []).append(verdict)
+        for stage, reason in own.get(verdict.subject, every):
+            if reason in verdict.reason:
+                found.setdefault((stage, reason), []).append(verdict)
                 break
     return found

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from gapcheck.errors import NotApplicable
 from gapcheck.fixtures import pki
-from gapcheck.fixtures.certs_d import host_names
+from gapcheck.fixtures.certs_d import client_files, host_names
 from gapcheck.fixtures.facts import FileFact, Present
 from gapcheck.fixtures.gotls.pool import PoolNote
 from gapcheck.fixtures.node_trust import go_accepts, node_trust
@@ -100,10 +100,14 @@ def _is_registrys(path: str, netloc: str) -> bool:
 
 
 def trust_files(view: NodeView) -> Iterator[FileFact]:
-    """The measured files of every trust place, each once; links are read by their targets."""
+    """The measured files of every trust place, each once; links are read by their targets.
+
+    A client's certificate beside a CA is trusted by nobody: it is no file of a trust place.
+    """
     seen: set[str] = set()
+    clients = client_files(view)
     for path, observed in sorted(view.facts.files.items()):
-        if not isinstance(observed, Present) or not _in_trust_place(path):
+        if not isinstance(observed, Present) or not _in_trust_place(path) or path in clients:
             continue
         file = observed.value
         if file.sha256 in seen and _is_bundle(path):

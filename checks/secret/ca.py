@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gapcheck.errors import Unmeasured
+from gapcheck.errors import NotApplicable, Unmeasured
 from gapcheck.fixtures import pki
 from gapcheck.fixtures.ca_secret import (
     all_secrets,
@@ -15,7 +15,7 @@ from gapcheck.fixtures.ca_secret import (
     wanted_secret,
 )
 from gapcheck.fixtures.facts import SecretFact, SecretKey
-from gapcheck.fixtures.registry_ca import RegistryCa, go_verdict, registry_ca
+from gapcheck.fixtures.registry_ca import FEW, RegistryCa, go_verdict, registry_ca
 from gapcheck.fixtures.workload_images import refuse_partial
 from gapcheck.model import Evidence, Finding, Scope, Severity
 from gapcheck.registry import Judgement, Source, check
@@ -109,12 +109,14 @@ def _keys(secret: SecretFact) -> Evidence:
     return Evidence("keys", _names(secret), secret.locus)
 
 
-def _defect(secret: SecretFact, key: str, what: str, consequence: str) -> Finding:
+def _defect(
+    secret: SecretFact, key: str, what: str, consequence: str, *, hint: str = ""
+) -> Finding:
     return Finding(
         problem=f"the secret {secret.name} {what}",
         evidence=(_keys(secret),),
         consequence=consequence,
-        remedy_hint=f"put the CA certificate (PEM, no private key) under {key}",
+        remedy_hint=hint or f"put the CA certificate (PEM, no private key) under {key}",
         locus=f"Secret/{secret.namespace}/{secret.name}",
         data={"name": secret.name, "key": key, "locus": secret.locus},
     )
@@ -147,6 +149,75 @@ def ca_secret_holds_the_right_ca(view: ReleaseView) -> Judgement:
                 "put right its pods must start anew, as a mounted file of a secret's key never "
                 "changes",
             )
+
+
+@check(
+    "SECRET-CA-004",
+    scope=Scope.RELEASE,
+    severity=Severity.MINOR,
+    after=("CERT-FILE-001", "SECRET-CA-003"),
+    source=Source(step=6, fault=("S04",)),
+)
+def ca_secret_holds_the_ca_to_come(view: ReleaseView) -> Judgement:
+    """Every CA of the site's CA file is in the secret, also one that signs nothing served yet."""
+    wanted = wanted_secret(view)
+    ca = registry_ca(view)
+    if ca is None:
+        raise NotApplicable("the site file names no registry.ca_file")
+    if not ca.to_come:
+        raise NotApplicable(f"{ca.path} gives no CA beside the one in use")
+    for secret in ca_secrets(view):
+        key = key_of(secret, wanted.key)
+        if key is None:  # of several secrets of this name in a folder; SECRET-CA-002 says it
+            continue
+        held = loaded_by_go(view, key)
+        lacking = [each.named for each in ca.to_come if each.fingerprint not in held]
+        if lacking:
+            yield _defect(
+                secret,
+                wanted.key,
+                f"lacks {' and '.join(lacking)}, which {ca.path} gives beside today's CA",
+                "the product's own calls work until the registry serves a certificate of that "
+                f"CA, and then fail: {_X509}",
+            )
+        else:
+            yield Evidence("holds every CA of the file", secret.locus)
+
+
+@check(
+    "SECRET-CA-005",
+    scope=Scope.RELEASE,
+    severity=Severity.MINOR,
+    after=("CERT-FILE-001", "SECRET-CA-003"),
+    source=Source(step=6, fault=("S04",)),
+)
+def ca_secret_holds_no_former_ca(view: ReleaseView) -> Judgement:
+    """The secret holds no CA that the site's CA file does not: a former one is still trusted.
+
+    A secret with a whole bundle in it is meant for more than the registry and is not judged.
+    """
+    wanted = wanted_secret(view)
+    ca = registry_ca(view)
+    if ca is None:
+        raise NotApplicable("the site file names no registry.ca_file")
+    for secret in ca_secrets(view):
+        key = key_of(secret, wanted.key)
+        if key is None:  # of several secrets of this name in a folder; SECRET-CA-002 says it
+            continue
+        held = pki.certificates(certificate_blocks(view, key))
+        former = [each.named for each in held if each.der not in ca.certificates]
+        if len(held) > FEW:
+            yield Evidence("holds a bundle", f"{len(held)} certificates", secret.locus)
+        elif former:
+            yield _defect(
+                secret,
+                wanted.key,
+                f"still holds {' and '.join(former)}, which {ca.path} does not",
+                "whoever has the key of a former CA is still trusted by the product",
+                hint=f"take it out once nothing is signed by it, or add it to {ca.path}",
+            )
+        else:
+            yield Evidence("holds no other CA", secret.locus)
 
 
 def _is_right(view: ReleaseView, key: SecretKey, ca: RegistryCa | None) -> bool:

@@ -234,7 +234,8 @@ def _refuse_untrusted(view: RegistryView, ca: Cert | None) -> None:
     if lacking:
         raise CannotPlan(
             f"clients accept today's certificate, and {', '.join(lacking)} would refuse one that "
-            f"{ca.named} signs: give them this CA beside the present one, then plan again"
+            f"{ca.named} signs: with it in {path} beside the present CA, gapcheck fix --select "
+            "NODE-TRUST-008 --select SECRET-CA-004 spreads it; then plan again"
         )
 
 

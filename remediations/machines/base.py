@@ -10,7 +10,14 @@ from typing import Protocol
 from gapcheck.errors import RepairFailed, RepairRefused, TargetError
 from gapcheck.model import SubjectId
 from gapcheck.remediations.journal import FileState
-from gapcheck.remediations.plan import Change, PatchObject, RecreateContainer
+from gapcheck.remediations.plan import (
+    Change,
+    DrainNode,
+    PatchObject,
+    RecreateContainer,
+    UpgradeRelease,
+)
+from gapcheck.remediations.side_by_side import side_by_side
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +74,10 @@ class Machine(Protocol):
 
     def unlock(self) -> None:
         """Give the place free; twice does nothing."""
+        ...
+
+    def renew(self) -> None:
+        """Keep the lock from running out; RepairRefused where it is another run's by now."""
         ...
 
     def missing_rights(self, changes: Sequence[Change]) -> tuple[str, ...]:
@@ -166,12 +177,24 @@ class Machine(Protocol):
         """Patch a live object that is still the measured one; what `restore_object` needs."""
         ...
 
+    def upgrade_release(self, change: UpgradeRelease, run: str) -> dict[str, str]:
+        """Have Helm upgrade a release at the measured revision; what `restore_object` needs."""
+        ...
+
     def restore_object(self, effect: Mapping[str, str]) -> dict[str, str]:
-        """Put an object back as its backup has it; as `patch_object`, a `word` about it."""
+        """Put an object back as its backup has it, or a release as Helm has it; with a `word`."""
         ...
 
     def foreign_object(self, effect: Mapping[str, str]) -> str:
         """A word where the object is not as `effect` left it, ''."""
+        ...
+
+    def drain_node(self, change: DrainNode, run: str) -> dict[str, str]:
+        """Cordon a node of the cluster and evict its pods; a `word` about it."""
+        ...
+
+    def uncordon_node(self, name: str, run: str) -> str:
+        """Uncordon a node where `run` cordoned it; a word about it, or why it stays."""
         ...
 
 
@@ -179,6 +202,9 @@ class WithoutObjects:
     """The part of a machine that holds no cluster objects."""
 
     target: SubjectId
+
+    def renew(self) -> None:
+        """Nothing: the lock of a folder ends with the process that holds it."""
 
     def missing_rights(self, changes: Sequence[Change]) -> tuple[str, ...]:
         """Nothing that could be asked beforehand: its lock shows whether it can be written."""
@@ -190,6 +216,11 @@ class WithoutObjects:
         del run
         raise RepairRefused(str(self.target), f"{change.kind} objects are not here")
 
+    def upgrade_release(self, change: UpgradeRelease, run: str) -> dict[str, str]:
+        """Refuse: releases are upgraded in a cluster."""
+        del run
+        raise RepairRefused(str(self.target), f"the release {change.name} is not here")
+
     def restore_object(self, effect: Mapping[str, str]) -> dict[str, str]:
         """Refuse: objects are restored in a cluster."""
         raise RepairRefused(str(self.target), f"{effect.get('object')} is not here")
@@ -197,6 +228,16 @@ class WithoutObjects:
     def foreign_object(self, effect: Mapping[str, str]) -> str:
         """Nothing is here."""
         return f"{effect.get('object')} is not here"
+
+    def drain_node(self, change: DrainNode, run: str) -> dict[str, str]:
+        """Refuse: nodes are drained in a cluster."""
+        del run
+        raise RepairRefused(str(self.target), f"the node {change.name} is not drained from here")
+
+    def uncordon_node(self, name: str, run: str) -> str:
+        """Refuse: nodes are uncordoned in a cluster."""
+        del run
+        raise RepairRefused(str(self.target), f"the node {name} is not uncordoned from here")
 
 
 class WithoutEngine:
@@ -225,10 +266,14 @@ class WithoutEngine:
         return f"container {effect['recreated']} is not here"
 
 
-def give_free(machines: Iterable[Machine]) -> None:
+def give_free(machines: Iterable[Machine], *, parallel: int = 1) -> None:
     """Unlock every one of `machines`; one that cannot be is said, and its lock runs out."""
-    for machine in machines:
+    for machine, done in side_by_side(machines, _unlock, parallel=parallel).items():
         try:
-            machine.unlock()
+            done.result()
         except (RepairRefused, RepairFailed, TargetError) as failed:
             log.warning("%s: its lock stays until it runs out: %s", machine.target, failed)
+
+
+def _unlock(machine: Machine) -> None:
+    machine.unlock()

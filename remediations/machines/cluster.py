@@ -1,67 +1,49 @@
-"""Live objects of a cluster, patched where they still are the ones that were measured.
-
-Backups are Secrets in the object's own namespace, with an owner label. One run at a time
-holds the Lease `gapcheck`, which its changes renew.
-"""
+"""Live objects of a cluster, patched where they still are the ones that were measured."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
-import time
+import threading
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import msgspec
-
-from gapcheck.errors import LockHeld, RepairFailed, RepairRefused, TargetError
-from gapcheck.fixtures.probes.kube import Kube, KubeError, open_cluster
+from gapcheck.errors import RepairFailed, RepairRefused
+from gapcheck.fixtures.kube_rights import Right
 from gapcheck.model import CLUSTER
-from gapcheck.remediations.journal import FileState
-from gapcheck.remediations.machines.base import Holder, Looked, WithoutEngine
-from gapcheck.remediations.machines.cluster_rights import denied, rights_for
-from gapcheck.remediations.plan import Change, PatchObject
+from gapcheck.remediations.machines.base import Holder
+from gapcheck.remediations.machines.cluster_api import (
+    LABELS,
+    MERGE,
+    PLURALS,
+    RUN_LABEL,
+    ClusterApi,
+    Conflict,
+    Json,
+    path_of,
+    path_to,
+    version_of,
+    with_version,
+)
+from gapcheck.remediations.machines.cluster_backups import back_up, backup_of, comparable, is_same
+from gapcheck.remediations.machines.cluster_lease import Lease
+from gapcheck.remediations.machines.cluster_nodes import ClusterNodes, rights_of_nodes
+from gapcheck.remediations.machines.cluster_release import ReleaseChanger
+from gapcheck.remediations.machines.cluster_rights import denied, rights_for, upgrade_rights
+from gapcheck.remediations.machines.cluster_rollout import is_ready, rolled_out
+from gapcheck.remediations.machines.helm import Helm
+from gapcheck.remediations.machines.without_files import WithoutFiles
+from gapcheck.remediations.plan import Change, DrainNode, PatchObject, UpgradeRelease
 from gapcheck.site import Cluster
 
-Json = dict[str, Any]
-LABELS = {"app.kubernetes.io/managed-by": "gapcheck"}
-RUN_LABEL = "gapcheck.io/run"
-LEASE = "gapcheck"
-STALE_S = 900
-_TIMEOUT_S = 30.0
 _WAIT_S = 120.0
 _TRIES = 5
-_NOT_FOUND, _CONFLICT, _FORBIDDEN = 404, 409, 403
-_MERGE = "application/merge-patch+json"
-_MANAGER = {"fieldManager": "gapcheck"}
-_PLURALS = {
-    "ConfigMap": "configmaps",
-    "CronJob": "cronjobs",
-    "DaemonSet": "daemonsets",
-    "Deployment": "deployments",
-    "Job": "jobs",
-    "Namespace": "namespaces",
-    "Pod": "pods",
-    "Secret": "secrets",
-    "ServiceAccount": "serviceaccounts",
-    "StatefulSet": "statefulsets",
-}
-# What the API server writes by itself: not part of what an undo puts back.
-_SERVERS = (
-    "managedFields",
-    "resourceVersion",
-    "uid",
-    "generation",
-    "creationTimestamp",
-    "selfLink",
-)
+_READY, _NOT_READY = "yes", "no"
 
 
-class ClusterMachine(WithoutEngine):
-    """The cluster that the site file names; the Lease lies in `namespace`."""
+class ClusterMachine(WithoutFiles):
+    """The cluster that the site file names; the Lease lies in `namespace`.
+
+    `wait_s` bounds the wait for the new pods of one workload.
+    """
 
     target = CLUSTER
     read_only = ""
@@ -70,103 +52,81 @@ class ClusterMachine(WithoutEngine):
     def __init__(
         self, cluster: Cluster, *, base: Path, namespace: str, wait_s: float = _WAIT_S
     ) -> None:
-        self._cluster = cluster
-        self._base = base
-        self._namespace = namespace
+        self._api = ClusterApi(cluster, base=base)
+        self._lease = Lease(self._api, namespace)
+        self._releases = ReleaseChanger(self._api, Helm(cluster, base=base), wait_s=wait_s)
         self._wait_s = wait_s
-        self._holder = ""
         self._ours: dict[str, str] = {}
+        self._nodes = ClusterNodes(self._api.kube, self._lease.renew, one=threading.Lock())
 
     def lock(self, holder: Holder) -> str:
-        """Hold the cluster by a Lease; see `Machine.lock`. One not renewed for 15 min is dead."""
-        mine = msgspec.json.encode(holder).decode()
-        found = self._get(self._lease_path())
-        if found is None:
-            self._write("POST", self._lease_path("").rstrip("/"), self._lease(mine))
-            self._holder = mine
-            return ""
-        spec = found.get("spec") or {}
-        seen = str(spec.get("holderIdentity") or "")
-        word = ""
-        if seen and not _same_run(seen, holder):
-            idle_s = _seconds_since(str(spec.get("renewTime") or ""))
-            if idle_s < STALE_S:
-                raise LockHeld(CLUSTER, f"{_who(seen)} is repairing it")
-            word = f"lock taken over from {_who(seen)}, which has not renewed it for {idle_s:.0f} s"
-        lease = self._lease(mine)
-        lease["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"]
-        self._write("PUT", self._lease_path(), lease)
-        self._holder = mine
-        return word
+        """Hold the cluster by a Lease."""
+        return self._lease.take(holder)
+
+    def renew(self) -> None:
+        """Renew the Lease, where it is ours still."""
+        self._lease.renew_ours()
 
     def missing_rights(self, changes: Sequence[Change]) -> tuple[str, ...]:
         """What the account may not do of `changes`, as `kubectl auth can-i` names it."""
-        patches = [each for each in changes if isinstance(each, PatchObject)]
-        rights = (right for each in patches for right in rights_for(each, _PLURALS))
-        return tuple(denied(self._kube(), rights))
+        rights: list[Right] = []
+        for each in changes:
+            if isinstance(each, PatchObject):
+                rights += rights_for(each, PLURALS)
+            if isinstance(each, UpgradeRelease):
+                rights += upgrade_rights(self._api, each)
+        return tuple(denied(self._api.kube(), (*rights, *rights_of_nodes(changes))))
+
+    def drain_node(self, change: DrainNode, run: str) -> dict[str, str]:
+        """Cordon a node and evict its pods; see `ClusterNodes.drain`."""
+        return self._nodes.drain(change, run)
+
+    def uncordon_node(self, name: str, run: str) -> str:
+        """Uncordon a node where `run` cordoned it."""
+        return self._nodes.uncordon(name, run)
 
     def unlock(self) -> None:
         """Give the cluster free."""
-        if self._holder:
-            self._holder = ""
-            self._write("DELETE", self._lease_path(), {})
-
-    def _renew(self) -> None:
-        if self._holder:
-            now = {"spec": {"renewTime": _now()}}
-            self._write("PATCH", self._lease_path(), now, content_type=_MERGE)
-
-    def _lease_path(self, name: str = LEASE) -> str:
-        return f"/apis/coordination.k8s.io/v1/namespaces/{self._namespace}/leases/{name}"
-
-    def _lease(self, holder: str) -> Json:
-        now = _now()
-        return {
-            "apiVersion": "coordination.k8s.io/v1",
-            "kind": "Lease",
-            "metadata": {"name": LEASE, "namespace": self._namespace, "labels": LABELS},
-            "spec": {
-                "holderIdentity": holder,
-                "leaseDurationSeconds": STALE_S,
-                "acquireTime": now,
-                "renewTime": now,
-            },
-        }
+        self._lease.give()
 
     def patch_object(self, change: PatchObject, run: str) -> dict[str, str]:
         """Patch an object that is still the measured one, or make one that is not there."""
-        self._renew()
-        path = _path(change.api_version, change.kind, change.namespace, change.name)
-        found = self._get(path)
+        self._lease.renew()
+        path = path_to(change.api_version, change.kind, change.namespace, change.name)
+        found = self._api.get(path)
         name = f"{change.kind}/{change.namespace}/{change.name}"
         if change.creates:
             if found is not None:
                 raise RepairRefused(CLUSTER, f"{name} has come to be since it was measured")
             body = _labelled(change, run)
-            done = self._write("POST", path.rpartition("/")[0], body)
-            return {"was": "absent", "left": _version(done), "word": f"{name} made"}
+            done = self._api.write("POST", path.rpartition("/")[0], body)
+            return {"was": "absent", "left": version_of(done), "word": f"{name} made"}
         if found is None:
             raise RepairRefused(CLUSTER, f"{name} is not there any more")
         self._refuse_changed(name, found, change)
         if not change.final:
-            self._back_up(name, change.namespace, run, found)
+            back_up(self._api, name, run, found)
         done = self._patched(name, found, change)
         self._ours[change.uid] = _told(change, done)
-        word = f"{name} patched"
-        if change.rolls_out:
-            word = self._rolled_out(name, path)
-        return {"was": "present", "left": _version(done), "word": word}
+        left = {"was": "present", "left": version_of(done)}
+        if not change.rolls_out:
+            return {**left, "word": f"{name} patched"}
+        return {**left, **_readiness(found), "word": self._waited(name, path, "patched")}
+
+    def _waited(self, name: str, path: str, done: str) -> str:
+        (word,) = rolled_out(self._api, ((name, path),), wait_s=self._wait_s, done=done)
+        return word
 
     def _patched(self, name: str, found: Json, change: PatchObject) -> Json:
         """Patch the object as `found`; a status written meanwhile is no change of it."""
-        path = _path(change.api_version, change.kind, change.namespace, change.name)
+        path = path_to(change.api_version, change.kind, change.namespace, change.name)
         for _ in range(_TRIES if change.generation else 1):
-            body = _with_version(change.patch, found)
+            body = with_version(change.patch, found)
             try:
-                return self._write("PATCH", path, body, content_type=_MERGE)
-            except _Conflict as conflict:
+                return self._api.write("PATCH", path, body, content_type=MERGE)
+            except Conflict as conflict:
                 refused = conflict
-            found = self._get(path) or {"metadata": {"uid": ""}}
+            found = self._api.get(path) or {"metadata": {"uid": ""}}
             self._refuse_changed(name, found, change)
         raise refused
 
@@ -177,229 +137,99 @@ class ClusterMachine(WithoutEngine):
         if _told(change, found) != self._ours.get(change.uid, _measured(change)):
             raise RepairRefused(CLUSTER, f"{name} has changed since it was measured")
 
+    def upgrade_release(self, change: UpgradeRelease, run: str) -> dict[str, str]:
+        """Have Helm upgrade a release that is at the measured revision."""
+        self._lease.renew()
+        return self._releases.upgrade(change, run)
+
     def foreign_object(self, effect: Mapping[str, str]) -> str:
         """A word where the object was changed after `effect`."""
-        found = self._get(_path_of(effect))
-        left, now = effect.get("left", ""), _version(found) if found else "absent"
-        return "" if left in ("", now) else f"{effect['object']} (left at {left}, is now {now})"
+        if "revision" in effect:
+            return self._releases.foreign(effect)
+        found = self._api.get(path_of(effect))
+        left, now = effect.get("left", ""), version_of(found) if found else "absent"
+        if left in ("", now) or self._is_back(effect, found):
+            return ""
+        return f"{effect['object']} (left at {left}, is now {now})"
+
+    def _is_back(self, effect: Mapping[str, str], found: Json | None) -> bool:
+        """Whether an undo that was cut off has put the object back already."""
+        if effect.get("was") == "absent" or found is None:
+            return effect.get("was") == "absent" and found is None
+        kept = backup_of(self._api, effect["object"], effect["run"])
+        return kept is not None and is_same(found, kept)
 
     def restore_object(self, effect: Mapping[str, str]) -> dict[str, str]:
         """Put an object back, remove it or make it again, as it was before `effect`."""
-        self._renew()
+        self._lease.renew()
+        if "revision" in effect:
+            return self._releases.roll_back(effect)
         if effect["was"] == "absent":
             return self._unmade(effect)
-        path, run, name = _path_of(effect), effect["run"], effect["object"]
-        namespace = name.split("/")[1]
+        path, run, name = path_of(effect), effect["run"], effect["object"]
         inverse = f"{run}-u"
-        found, kept = self._get(path), self._backup(name, namespace, run)
+        found, kept = self._api.get(path), backup_of(self._api, name, run)
         if kept is None:
             if "left" not in effect:  # it was under way, and had not begun
                 return {"run": inverse, "word": ""}
             raise RepairFailed(CLUSTER, f"the backup of {name} is not there any more")
         if found is None:
-            done = self._write("POST", path.rpartition("/")[0], _comparable(kept))
-            return {"run": inverse, "was": "absent", "left": _version(done), "word": f"{name} made"}
-        self._back_up(name, namespace, inverse, found)
-        word = ""
-        if _comparable(found) != _comparable(kept):
-            found = self._write("PUT", path, _with_version(_comparable(kept), found))
-            word = f"{name} put back"
-        return {"run": inverse, "was": "present", "left": _version(found), "word": word}
+            made = self._api.write("POST", path.rpartition("/")[0], comparable(kept))
+            word = self._restored(effect, path, "made")
+            return {"run": inverse, "was": "absent", "left": version_of(made), "word": word}
+        back_up(self._api, name, inverse, found)
+        left = {"run": inverse, "was": "present"}
+        if is_same(found, kept):
+            return {**left, "left": version_of(found), "word": ""}
+        back = self._api.write("PUT", path, with_version(comparable(kept), found))
+        back = self._given_back(path, kept, back)
+        left |= _readiness(found) if "rolls_out" in effect else {}
+        return {**left, "left": version_of(back), "word": self._restored(effect, path, "put back")}
+
+    def _given_back(self, path: str, kept: Json, back: Json) -> Json:
+        """The object `back` with its fields owned by those who owned them before the run.
+
+        A write that changes nothing but that is taken as it stands: measured with 1.36. Else
+        the fields would stay ours, and their owner's next server-side apply would conflict.
+        """
+        for _ in range(_TRIES):
+            owners = _owners(kept, back)
+            if not owners:
+                return back
+            body = with_version({"metadata": {"managedFields": owners}}, back)
+            try:
+                return self._api.write("PATCH", path, body, content_type=MERGE)
+            except Conflict:
+                now = self._api.get(path)
+            if now is None or version_of(now) != version_of(back):
+                return back  # someone has edited it meanwhile, and owns that now
+            back = now
+        return back
+
+    def _restored(self, effect: Mapping[str, str], path: str, done: str) -> str:
+        """The word about an object that stands as before; new pods of it are waited for.
+
+        Where they were not ready before the run either, an undo waits for what cannot come.
+        """
+        name = effect["object"]
+        if "rolls_out" not in effect:
+            return f"{name} {done}"
+        if effect.get("ready") == _NOT_READY:
+            return f"{name} {done}; its pods were not ready before either and are not waited for"
+        return self._waited(name, path, done)
 
     def _unmade(self, effect: Mapping[str, str]) -> dict[str, str]:
         """Remove the object that `effect` made, unless someone else made it."""
-        path, run, name = _path_of(effect), effect["run"], effect["object"]
+        path, run, name = path_of(effect), effect["run"], effect["object"]
         inverse = {"run": f"{run}-u", "was": "present"}
-        found = self._get(path)
+        found = self._api.get(path)
         if found is None:
             return {**inverse, "left": "absent", "word": ""}
         if not _made_by(found, run):
             return {**inverse, "word": f"{name} was made by someone else and stays"}
-        self._back_up(name, name.split("/")[1], inverse["run"], found)
-        self._write("DELETE", path, {"preconditions": {"uid": found["metadata"]["uid"]}})
+        back_up(self._api, name, inverse["run"], found)
+        self._api.write("DELETE", path, {"preconditions": {"uid": found["metadata"]["uid"]}})
         return {**inverse, "left": "absent", "word": f"{name} removed"}
-
-    def _back_up(self, name: str, namespace: str, run: str, found: Json) -> None:
-        secret = {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {
-                "name": _backup_name(name, run),
-                "namespace": namespace,
-                "labels": {**LABELS, RUN_LABEL: run},
-                "annotations": {"gapcheck.io/object": name},
-            },
-            "data": {"object": base64.b64encode(json.dumps(_comparable(found)).encode()).decode()},
-        }
-        try:
-            self._write("POST", _path("v1", "Secret", namespace, ""), secret)
-        except _Conflict:
-            return  # the run's first backup of it is the one that counts
-
-    def _backup(self, name: str, namespace: str, run: str) -> Json | None:
-        secret = self._get(_path("v1", "Secret", namespace, _backup_name(name, run)))
-        if secret is None:
-            return None
-        kept: Json = json.loads(base64.b64decode(secret["data"]["object"]))
-        return kept
-
-    def _rolled_out(self, name: str, path: str) -> str:
-        """Wait until the new pods are there; a word that says so, or how many are."""
-        ends = time.monotonic() + self._wait_s
-        while True:
-            found = self._get(path) or {}
-            word, done = _progress(found)
-            if done:
-                return f"{name} rolled out ({word})"
-            if time.monotonic() > ends:
-                return f"{name} patched; after {self._wait_s:g} s {word}"
-            time.sleep(min(1.0, self._wait_s))
-
-    def _get(self, path: str) -> Json | None:
-        try:
-            return self._kube().get(path)
-        except KubeError as failed:
-            if failed.status == _NOT_FOUND:
-                return None
-            raise self._refusal(failed, "read", path) from failed
-
-    def _write(
-        self,
-        verb: str,
-        path: str,
-        body: Mapping[str, Any],
-        *,
-        content_type: str = "application/json",
-    ) -> Json:
-        try:
-            return self._kube().change(
-                verb,
-                path,
-                body,
-                query=_MANAGER if verb != "DELETE" else {},
-                content_type=content_type,
-            )
-        except KubeError as failed:
-            if failed.status == 0:
-                why = f"{verb} {path}: {failed.why}; it may have been done"
-                raise RepairFailed(CLUSTER, why) from failed
-            if failed.status == _CONFLICT:
-                raise _Conflict(CLUSTER, f"{path} has changed meanwhile ({failed.why})") from failed
-            raise self._refusal(failed, verb.lower(), path) from failed
-
-    def _kube(self) -> Kube:
-        try:
-            return open_cluster(self._cluster, base=self._base, timeout_s=_TIMEOUT_S)
-        except KubeError as failed:
-            raise TargetError(str(CLUSTER), failed.why) from failed
-
-    @staticmethod
-    def _refusal(failed: KubeError, verb: str, path: str) -> RepairRefused | TargetError:
-        if failed.status == 0:
-            return TargetError(str(CLUSTER), failed.why)
-        if failed.status == _FORBIDDEN:
-            return RepairRefused(CLUSTER, f"the account may not {verb} {path}")
-        return RepairRefused(CLUSTER, f"{verb} {path}: {failed.why}")
-
-    def look(self, path: str, *, follow: bool = True, read: bool = True) -> Looked:
-        """Refuse: a cluster has no files."""
-        del follow, read
-        raise self._no_files(path)
-
-    def states(self, paths: Sequence[str]) -> tuple[FileState, ...]:
-        """Nothing: a cluster has no files."""
-        return tuple(FileState(path=path) for path in paths)
-
-    def tree(self, folders: Sequence[str]) -> tuple[FileState, ...]:
-        """Nothing: a cluster has no files."""
-        del folders
-        return ()
-
-    def save(self, run: str, states: Sequence[FileState]) -> None:
-        """Nothing: a cluster has no files."""
-
-    def put(
-        self, wanted: FileState, content: bytes | None, *, expect: FileState | None, in_place: bool
-    ) -> FileState:
-        """Refuse: a cluster has no files."""
-        del content, expect, in_place
-        raise self._no_files(wanted.path)
-
-    def restore(
-        self, run: str, wanted: FileState, *, expect: FileState | None, in_place: bool
-    ) -> FileState:
-        """Refuse: a cluster has no files."""
-        del run, expect, in_place
-        raise self._no_files(wanted.path)
-
-    def kept(self, run: str, sha256: str) -> bytes | None:
-        """Nothing: a cluster has no files."""
-        del run, sha256
-        return None
-
-    def sweep(self, paths: Sequence[str]) -> None:
-        """Nothing: a cluster has no files."""
-
-    def remove_folder(self, path: str) -> bool:
-        """Nothing: a cluster has no files."""
-        del path
-        return True
-
-    def validate(self, path: str, content: bytes) -> None:
-        """Nothing: a cluster has no files."""
-
-    def refresh_trust_store(self, family: str, *, fresh: bool) -> str:
-        """Refuse: a cluster has no trust store."""
-        del family, fresh
-        raise self._no_files("a trust store")
-
-    def restart_unit(self, unit: str, *, timeout_s: float) -> str:
-        """Refuse: a cluster has no units."""
-        del timeout_s
-        raise self._no_files(unit)
-
-    def set_restart_policy(self, container: str, policy: str) -> str:
-        """Refuse: a cluster's containers are set by its objects."""
-        del policy
-        raise self._no_files(container)
-
-    def restart_container(self, container: str, *, timeout_s: float) -> str:
-        """Refuse: a cluster's containers are restarted by its objects."""
-        del timeout_s
-        raise self._no_files(container)
-
-    @staticmethod
-    def _no_files(what: str) -> RepairRefused:
-        return RepairRefused(CLUSTER, f"{what} is not an object of the cluster")
-
-
-class _Conflict(RepairRefused):
-    """The API server says that an object is there already, or is another version."""
-
-
-def _path(api_version: str, kind: str, namespace: str, name: str) -> str:
-    plural = _PLURALS.get(kind)
-    if plural is None:
-        raise RepairRefused(CLUSTER, f"objects of kind {kind} are not patched")
-    root = "/api/v1" if api_version == "v1" else f"/apis/{api_version}"
-    space = f"/namespaces/{namespace}" if namespace else ""
-    return f"{root}{space}/{plural}" + (f"/{name}" if name else "")
-
-
-def _path_of(effect: Mapping[str, str]) -> str:
-    kind, namespace, name = effect["object"].split("/", 2)
-    return _path(effect["api_version"], kind, namespace, name)
-
-
-def _backup_name(name: str, run: str) -> str:
-    digest = hashlib.sha256(name.encode()).hexdigest()[:10]
-    return f"gapcheck-{run.lower()}-{digest}"
-
-
-def _comparable(found: Json) -> Json:
-    """The object without what the API server writes by itself."""
-    metadata = {k: v for k, v in found.get("metadata", {}).items() if k not in _SERVERS}
-    return {**{k: v for k, v in found.items() if k != "status"}, "metadata": metadata}
 
 
 def _labelled(change: PatchObject, run: str) -> Json:
@@ -414,16 +244,22 @@ def _labelled(change: PatchObject, run: str) -> Json:
     }
 
 
+def _readiness(found: Json) -> dict[str, str]:
+    """What an undo goes by: whether the workload's pods were ready before they were replaced."""
+    return {"ready": _READY if is_ready(found) else _NOT_READY}
+
+
+def _owners(kept: Json, now: Json) -> list[Json]:
+    """Who owned the fields of `kept`; those of a status are as they are now. [] = not known."""
+    before, live = (each["metadata"].get("managedFields") or [] for each in (kept, now))
+    own = [each for each in before if not each.get("subresource")]
+    return own and [*own, *(each for each in live if each.get("subresource"))]
+
+
 def _made_by(found: Json, run: str) -> bool:
     """Whether the object was made by `run`, or by the run that `run` takes back."""
     label = found["metadata"].get("labels", {}).get(RUN_LABEL, "")
     return bool(label) and run.startswith(label)
-
-
-def _with_version(body: Mapping[str, Any], found: Json) -> Json:
-    """`body`, to be written only while the object is at the version of `found`."""
-    version = found["metadata"]["resourceVersion"]
-    return {**body, "metadata": {**body.get("metadata", {}), "resourceVersion": version}}
 
 
 def _measured(change: PatchObject) -> str:
@@ -436,56 +272,3 @@ def _told(change: PatchObject, found: Json) -> str:
     metadata = found["metadata"]
     key = "generation" if change.generation else "resourceVersion"
     return f"generation {metadata[key]}" if change.generation else str(metadata[key])
-
-
-def _version(found: Json) -> str:
-    """What changes when someone edits the object, and not when its status changes."""
-    metadata = found["metadata"]
-    if "generation" in metadata:
-        return f"generation {metadata['generation']}"
-    return f"resourceVersion {metadata['resourceVersion']}"
-
-
-def _progress(found: Json) -> tuple[str, bool]:
-    """How far a rollout is, and whether it is done (as kubectl rollout status judges)."""
-    status, spec = found.get("status", {}), found.get("spec", {})
-    if found.get("kind") == "DaemonSet":
-        wanted = int(status.get("desiredNumberScheduled", 0))
-        updated = int(status.get("updatedNumberScheduled", 0))
-        ready = int(status.get("numberAvailable", 0))
-    else:
-        wanted = int(spec.get("replicas", 1))
-        updated = int(status.get("updatedReplicas", 0))
-        ready = int(status.get("availableReplicas", status.get("readyReplicas", 0)))
-    seen = int(status.get("observedGeneration", 0)) >= int(found["metadata"].get("generation", 0))
-    word = f"{min(updated, ready)} of {wanted} new pods are ready"
-    return word, seen and updated >= wanted and ready >= wanted
-
-
-def _same_run(seen: str, holder: Holder) -> bool:
-    other = _decoded(seen)
-    return other is not None and other.run == holder.run
-
-
-def _who(seen: str) -> str:
-    return str(_decoded(seen) or seen)
-
-
-def _decoded(seen: str) -> Holder | None:
-    try:
-        return msgspec.json.decode(seen, type=Holder)
-    except msgspec.DecodeError:
-        return None  # a Lease of someone else's making
-
-
-def _now() -> str:
-    """This moment as a Lease writes it (MicroTime)."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _seconds_since(text: str) -> float:
-    try:
-        then = datetime.fromisoformat(text)
-    except ValueError:
-        return float("inf")
-    return (datetime.now(UTC) - then).total_seconds()

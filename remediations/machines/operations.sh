@@ -259,6 +259,12 @@ unlock() {
     [ "$(cat "$state_dir/lock" 2>/dev/null)" != "$1" ] || rm -f "$state_dir/lock"
 }
 
+# MINE: keeps the lock from running out
+renew() {
+    [ "$(cat "$state_dir/lock" 2>/dev/null)" = "$1" ] || refuse "its lock was taken over by another run"
+    touch "$state_dir/lock"
+}
+
 # PATH; the candidate on standard input
 validate_containerd() {
     command -v containerd >/dev/null || return 0

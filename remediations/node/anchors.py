@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gapcheck.errors import CannotPlan
-from gapcheck.fixtures.node_files import before_sha256
 from gapcheck.model import Finding, Risk
 from gapcheck.registry import remedy
 from gapcheck.remediations.node.system_store import known_family, rebuild
-from gapcheck.remediations.plan import Change, RemoveFile
+from gapcheck.remediations.node.whole_files import removed
+from gapcheck.remediations.plan import Change
 from gapcheck.view import NodeView
 
 
 @remedy("NODE-TRUST-002", risk=Risk.SAFE)
 def plan_removal(finding: Finding, view: NodeView) -> Iterator[Change]:
     """Remove the copy: no program loses a CA by it; NODE-TRUST-001 installs one that counts."""
-    path = finding.data["path"]
-    yield RemoveFile(target=view.subject, path=path, before_sha256=before_sha256(view.facts, path))
+    yield removed(view, finding.data["path"])
 
 
 @remedy("NODE-TRUST-003", risk=Risk.RESTART)

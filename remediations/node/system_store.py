@@ -6,18 +6,11 @@ from collections.abc import Iterator
 
 from gapcheck.errors import CannotPlan
 from gapcheck.fixtures import pki
-from gapcheck.fixtures.facts import NodeFacts
-from gapcheck.fixtures.node_files import before_sha256
 from gapcheck.fixtures.node_trust import anchored, node_trust
 from gapcheck.fixtures.registry_ca import RegistryCa
 from gapcheck.fixtures.trust_store import Family, family_of, pem_block
-from gapcheck.remediations.plan import (
-    Change,
-    Literal,
-    RefreshTrustStore,
-    RestartUnit,
-    WriteFile,
-)
+from gapcheck.remediations.node.whole_files import refreshed, written
+from gapcheck.remediations.plan import Change, RestartUnit
 from gapcheck.view import NodeView
 
 
@@ -27,7 +20,6 @@ def system_store(view: NodeView, ca: RegistryCa) -> Iterator[Change]:
     Each certificate is a file of its own with its fingerprint in the name: the tools make
     hash links only for new names, and skip files with several certificates.
     """
-    facts: NodeFacts = view.facts
     family = known_family(view)
     held = node_trust(view).store.fingerprints
     missing = [der for der in ca.certificates if pki.fingerprint(der) not in held]
@@ -38,12 +30,7 @@ def system_store(view: NodeView, ca: RegistryCa) -> Iterator[Change]:
         if anchored(view, frozenset({known})):
             continue  # it is an anchor already: only the rebuild is missing
         path = f"{family.anchors}/gapcheck-{known[:8]}.crt"
-        yield WriteFile(
-            target=view.subject,
-            path=path,
-            before_sha256=before_sha256(facts, path),
-            content=Literal(pem_block(der)),
-        )
+        yield written(view, path, pem_block(der))
     yield from rebuild(view, family)
 
 
@@ -60,7 +47,7 @@ def known_family(view: NodeView) -> Family:
 
 def rebuild(view: NodeView, family: Family) -> Iterator[Change]:
     """A rebuild of the store, and a restart where the runtime needs it to see the CA."""
-    yield RefreshTrustStore(target=view.subject, family=family.name, fresh=family.fresh)
+    yield refreshed(view, family)
     trust = node_trust(view)
     unit = trust.runtime.unit if trust.runtime else None
     if view.facts.running and unit and not trust.registry_holds:

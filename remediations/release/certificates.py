@@ -13,19 +13,21 @@ from gapcheck.fixtures.workload_images import release_workloads
 from gapcheck.model import Finding, Risk
 from gapcheck.registry import remedy
 from gapcheck.remediations.objects import edit_file, edit_object, put
-from gapcheck.remediations.plan import EditYaml, KeyEdit
-from gapcheck.remediations.release.values_file import set_values, upgrade_needed
+from gapcheck.remediations.plan import EditYaml, KeyEdit, UpgradeRelease
+from gapcheck.remediations.release.upgrade import plan_upgrade
+from gapcheck.remediations.release.values_file import set_values
 from gapcheck.site import SecretRef
 from gapcheck.view import ReleaseView
 
 _FIELDS = {"init": "initContainers", "container": "containers", "ephemeral": "ephemeralContainers"}
 
 
-@remedy("REL-CERT-001", risk=Risk.SAFE)
-def plan_ca_mount(finding: Finding, view: ReleaseView) -> Iterator[EditYaml]:
+@remedy("REL-CERT-001", risk=Risk.OUTAGE)
+def plan_ca_mount(finding: Finding, view: ReleaseView) -> Iterator[EditYaml | UpgradeRelease]:
     """Give name and key of the CA secret in the values file, and mount it where Go reads it.
 
-    A live object is left alone: Helm has to be run with the corrected file.
+    Once the values are right, the live release is upgraded by helm with `--max-risk outage`,
+    where helm and `release.chart` are there; else the command is told.
     """
     wanted = SecretRef(name=finding.data["name"], key=finding.data["key"])
     changes = [*_values(view, wanted)]
@@ -34,7 +36,7 @@ def plan_ca_mount(finding: Finding, view: ReleaseView) -> Iterator[EditYaml]:
     if finding.data["what"] == "mount":
         changes += _moved(finding, view, wanted)
     if not changes:
-        raise upgrade_needed(view)
+        yield plan_upgrade(view)
     yield from changes
 
 

@@ -13,9 +13,10 @@ from gapcheck.fixtures.workload_images import PodImage, images_of, is_image, las
 from gapcheck.model import Finding, Risk
 from gapcheck.registry import remedy
 from gapcheck.remediations.objects import edit_object, put
-from gapcheck.remediations.plan import EditYaml
+from gapcheck.remediations.plan import EditYaml, UpgradeRelease
 from gapcheck.remediations.release.manifest_text import variable_position
-from gapcheck.remediations.release.values_file import image_values, set_values, upgrade_needed
+from gapcheck.remediations.release.upgrade import plan_upgrade
+from gapcheck.remediations.release.values_file import image_values, set_values
 from gapcheck.view import ReleaseView
 
 _FIELDS = {"init": "initContainers", "container": "containers", "ephemeral": "ephemeralContainers"}
@@ -29,22 +30,25 @@ _KEY_OF = {
 }
 
 
-@remedy("REL-IMAGE-001", risk=Risk.SAFE)
-def plan_image_from_registry(finding: Finding, view: ReleaseView) -> Iterator[EditYaml]:
+@remedy("REL-IMAGE-001", risk=Risk.OUTAGE)
+def plan_image_from_registry(
+    finding: Finding, view: ReleaseView
+) -> Iterator[EditYaml | UpgradeRelease]:
     """Name the image at the site's registry, in the values file and in the rendered manifest.
 
-    A live object is left alone: Helm has to be run with the corrected file.
+    Once the values are right, the live release is upgraded by helm with `--max-risk outage`,
+    where helm and `release.chart` are there; else the command is told.
     """
     yield from _plan(finding, view)
 
 
-@remedy("REL-NAME-001", risk=Risk.SAFE)
-def plan_whole_name(finding: Finding, view: ReleaseView) -> Iterator[EditYaml]:
+@remedy("REL-NAME-001", risk=Risk.OUTAGE)
+def plan_whole_name(finding: Finding, view: ReleaseView) -> Iterator[EditYaml | UpgradeRelease]:
     """Write the registry's name into the image name, in values file and rendered manifest."""
     yield from _plan(finding, view)
 
 
-def _plan(finding: Finding, view: ReleaseView) -> Iterator[EditYaml]:
+def _plan(finding: Finding, view: ReleaseView) -> Iterator[EditYaml | UpgradeRelease]:
     want = finding.data["want"]
     if not want:
         reason = "nothing measured tells which image is meant; name it in the values"
@@ -59,7 +63,7 @@ def _plan(finding: Finding, view: ReleaseView) -> Iterator[EditYaml]:
         edit = put(image.workload, _place(view, image), want)
         changes.append(edit_object(view, image.workload, (edit,)))
     if not changes:
-        raise upgrade_needed(view)
+        yield plan_upgrade(view)
     yield from changes
 
 

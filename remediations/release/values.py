@@ -8,16 +8,18 @@ from gapcheck.errors import CannotPlan
 from gapcheck.fixtures.helm_values import values_files
 from gapcheck.model import Finding, Risk
 from gapcheck.registry import remedy
-from gapcheck.remediations.plan import EditYaml
-from gapcheck.remediations.release.values_file import image_values, set_values, upgrade_needed
+from gapcheck.remediations.plan import EditYaml, UpgradeRelease
+from gapcheck.remediations.release.upgrade import plan_upgrade
+from gapcheck.remediations.release.values_file import image_values, set_values
 from gapcheck.view import ReleaseView
 
 
-@remedy("REL-VALUE-001", risk=Risk.SAFE)
-def plan_value_move(finding: Finding, view: ReleaseView) -> Iterator[EditYaml]:
+@remedy("REL-VALUE-001", risk=Risk.OUTAGE)
+def plan_value_move(finding: Finding, view: ReleaseView) -> Iterator[EditYaml | UpgradeRelease]:
     """Correct the values file: the image under the key that this chart reads, the old key gone.
 
-    The running release is not touched: Helm has to be run with the corrected file.
+    Once the values are right, the live release is upgraded by helm with `--max-risk outage`,
+    where helm and `release.chart` are there; else the command is told.
     """
     path, value, instead = (finding.data[key] for key in ("path", "value", "instead"))
     if not value or not instead:
@@ -29,5 +31,5 @@ def plan_value_move(finding: Finding, view: ReleaseView) -> Iterator[EditYaml]:
     }
     changes = tuple(set_values(view, {**wanted, **set_already}, remove=(path,)))
     if not changes:
-        raise upgrade_needed(view)
+        yield plan_upgrade(view)
     yield from changes

@@ -6,17 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gapcheck.errors import CannotPlan
-from gapcheck.fixtures.facts import measured
-from gapcheck.fixtures.helm_values import (
-    ValuesFile,
-    installed_record,
-    key_path,
-    last_file_with,
-    user_values,
-    values_files,
-)
+from gapcheck.fixtures.helm_values import ValuesFile, key_path, last_file_with, values_files
 from gapcheck.fixtures.images import parse_reference
-from gapcheck.fixtures.workload_images import unreached
 from gapcheck.remediations.objects import edit_file
 from gapcheck.remediations.plan import EditYaml, KeyEdit
 from gapcheck.view import View
@@ -58,36 +49,6 @@ def _removed(file: ValuesFile, path: str, wanted: Mapping[str, str]) -> tuple[st
         if not any(other[:depth] == keys[:depth] for other in others):
             return keys[:depth]
     return keys
-
-
-def upgrade_needed(view: View[Any]) -> CannotPlan:
-    """What is left for a person once the values are right: Helm has to install them.
-
-    What was given with --set is in no file, and the next upgrade would lose it without a word.
-    """
-    release = view.site.release
-    if release is None:
-        return CannotPlan("the site file names no release")
-    words = [f"helm upgrade {release.name} CHART --namespace {release.namespace}"]
-    words += [f"-f {path}" for path in release.values]
-    kept, vain = _in_no_file(view)
-    if kept:
-        words.append("--reuse-values")
-        words += [f"--set {path}=null" for path in vain]
-        note = f" (--reuse-values keeps what is in no values file: {', '.join(kept)})"
-    else:
-        note = ""
-    return CannotPlan(f"the values are as they should be; run: {' '.join(words)}{note}")
-
-
-def _in_no_file(view: View[Any]) -> tuple[list[str], list[str]]:
-    """Key paths that only the release's record has: those that count, those in vain."""
-    record = installed_record(view)
-    held = {path for each in values_files(view) for path in each.paths}
-    only = [path for path in (record.user_paths if record else ()) if path not in held]
-    workloads = measured(view.release.workloads, "the workloads", "release") or ()
-    vain = unreached(view, user_values(view), workloads) if workloads else {}
-    return [each for each in only if each not in vain], [each for each in only if each in vain]
 
 
 def image_values(path: str, image: str) -> dict[str, str]:

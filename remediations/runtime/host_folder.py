@@ -9,12 +9,13 @@ from gapcheck.fixtures import pki
 from gapcheck.fixtures.certs_d import containerd_folder, host_names
 from gapcheck.fixtures.facts import NodeFacts
 from gapcheck.fixtures.hosts_toml import Endpoint
-from gapcheck.fixtures.node_files import before_sha256, content_at, exists
+from gapcheck.fixtures.node_files import before_sha256, content_at, exists, leaks
 from gapcheck.fixtures.registry_ca import RegistryCa
 from gapcheck.fixtures.runtimes import Generation
 from gapcheck.fixtures.tomls import TomlDefect, read_toml, table_at
 from gapcheck.fixtures.trust_store import pem_block
-from gapcheck.remediations.plan import Change, EditToml, KeyEdit, Literal, WriteFile
+from gapcheck.remediations.node.whole_files import written
+from gapcheck.remediations.plan import Change, EditToml, KeyEdit
 from gapcheck.view import NodeView
 
 _CAPABILITIES = ["pull", "resolve"]
@@ -39,7 +40,8 @@ def host_folder(
             not found.fatal and not found.skip_verify and not (found.hosts and found.hosts.defect)
         )
         pure = found.hosts is None or all(not each.plain_http for each in found.hosts.endpoints)
-        if sound and pure and found.fingerprints >= _wanted(ca):
+        leaking = leaks(view.facts, f"{folder}/ca.crt")
+        if sound and pure and not leaking and found.fingerprints >= _wanted(ca):
             return
     yield from ca_file(view, folder, ca)
     yield from _hosts_toml(view, folder, netloc)
@@ -51,15 +53,11 @@ def ca_file(view: NodeView, folder: str, ca: RegistryCa) -> Iterator[Change]:
     path = f"{folder}/ca.crt"
     content = content_at(view, facts, path) or b""
     held = pki.pool(content)
-    if not held.notes and pki.fingerprints(content) >= _wanted(ca):
+    leaking = leaks(facts, path)
+    if not held.notes and not leaking and pki.fingerprints(content) >= _wanted(ca):
         return
     ders = dict.fromkeys((*ca.certificates, *held.certificates))
-    yield WriteFile(
-        target=view.subject,
-        path=path,
-        before_sha256=before_sha256(facts, path),
-        content=Literal(b"".join(pem_block(der) for der in ders)),
-    )
+    yield written(view, path, b"".join(pem_block(der) for der in ders))
 
 
 def new_hosts_toml(netloc: str, folder: str) -> str:
@@ -82,12 +80,7 @@ def _hosts_toml(view: NodeView, folder: str, netloc: str) -> Iterator[Change]:
     content = content_at(view, view.facts, path)
     edits = None if content is None else _edits(view, content, folder, netloc)
     if edits is None:
-        yield WriteFile(
-            target=view.subject,
-            path=path,
-            before_sha256=before,
-            content=Literal(new_hosts_toml(netloc, folder).encode()),
-        )
+        yield written(view, path, new_hosts_toml(netloc, folder).encode())
     elif edits:
         yield EditToml(target=view.subject, path=path, before_sha256=before, edits=edits)
 

@@ -90,6 +90,21 @@ def plan_right_ca(finding: Finding, view: ReleaseView) -> Iterator[EditYaml | Pa
     yield from _put_ca(finding, view)
 
 
+@remedy("SECRET-CA-004", risk=Risk.RESTART)
+def plan_ca_to_come(finding: Finding, view: ReleaseView) -> Iterator[EditYaml | PatchObject]:
+    """Put every CA of the site's CA file into the secret, and start its pods anew."""
+    yield from _put_ca(finding, view)
+
+
+@remedy("SECRET-CA-005", risk=Risk.OUTAGE)
+def plan_without_former_ca(finding: Finding, view: ReleaseView) -> Iterator[EditYaml | PatchObject]:
+    """Leave the CAs of the site's CA file alone in the secret, and start its pods anew.
+
+    The registry's present certificate is verified without the former CA, or SECRET-CA-003 fails.
+    """
+    yield from _put_ca(finding, view)
+
+
 def _put_ca(finding: Finding, view: ReleaseView) -> Iterator[EditYaml | PatchObject]:
     text = ca_text(view)
     secret = named_secret(finding, ca_secrets(view))

@@ -10,11 +10,8 @@ from gapcheck.errors import CannotPlan, Unmeasured
 from gapcheck.fixtures import pki
 from gapcheck.fixtures.ca_secret import key_of
 from gapcheck.fixtures.facts import SecretFact
-from gapcheck.fixtures.registry_ca import registry_ca
+from gapcheck.fixtures.registry_ca import FEW, registry_ca
 from gapcheck.view import View
-
-# A CA file of a rotation holds the old CA beside the new; a whole system bundle is not meant.
-_FEW = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +36,7 @@ def ca_text(view: View[Any]) -> CaText:
     if ca is None:
         reason = "the site file names no registry.ca_file: which CA are pods to trust?"
         raise CannotPlan(reason)
-    chosen = ca.certificates if len(ca.certificates) <= _FEW else ca.anchors
+    chosen = ca.certificates if len(ca.certificates) <= FEW else ca.anchors
     if not chosen:
         reason = f"Go loads no certificate from {ca.path}; repair that file first"
         raise CannotPlan(reason)

@@ -22,13 +22,15 @@ def asked_by(wanted: Wanted) -> Asked:
         select=tuple(wanted.select),
         targets=tuple(wanted.targets),
         with_roots=wanted.with_roots,
+        drain=wanted.drain,
     )
 
 
-def still_fitting(given: Given, prepared: Prepared) -> Plan:
+def still_fitting(given: Given, prepared: Prepared, *, helm: bool) -> Plan:
     """The changes of `given` that `prepared` asks for, where nothing they rest on has changed.
 
-    Raises PlanFileError where the plan is of another site, PlanOutdated where it does not fit.
+    `helm`: there is a helm program here. Raises PlanFileError where the plan is of another
+    site, PlanOutdated where it does not fit.
     """
     file = given.file
     if file.site != site_name(prepared):
@@ -44,6 +46,8 @@ def still_fitting(given: Given, prepared: Prepared) -> Plan:
         select=asked.select,
         targets=asked.targets,
         with_roots=asked.with_roots,
+        drain=asked.drain,
+        helm=helm,
     )
     fresh = build_plan(prepared.evaluation, wanted=wanted)
     found = differences(plan, file.based_on, fresh=fresh, evaluation=prepared.evaluation)

@@ -49,6 +49,7 @@ _KINDS: Mapping[str, tuple[str, str]] = {
         "the former container is put back",
     ),
     "PatchObject": ("objects of the cluster", "former data"),
+    "UpgradeRelease": ("what the chart renders", "helm rollback"),
 }
 
 
@@ -97,6 +98,8 @@ def _restarts(reach: Reach, scope: Scope, risk: Risk) -> str:
         return "the registry, for seconds or for as long as its data is copied"
     if "RestartUnit" in names:
         return "the container runtime; pods keep running"
+    if "UpgradeRelease" in names:
+        return "pods of the release, with --max-risk outage"
     patched = "PatchObject" in names and risk is not Risk.SAFE
     return "pods of the patched workloads" if patched else ""
 

@@ -26,6 +26,8 @@ from gapcheck.model import NODES, Cause, CheckId, Status, SubjectId
 
 MOST_ITEMS = 5_000
 MOST_FACTS = 2_000
+# Start times are no facts of a sheet, or every restart would be drift.
+_NO_FACT = "no recorded fact of it differs: time has passed, or something was restarted"
 _COUNTED = ("new", "resolved", "changed", "still_bad", "unchanged", "incomparable")
 _LINE = re.compile(r":\d+$")
 _AROUND = ".,;:()[]'\""
@@ -262,7 +264,7 @@ class _Comparison:
         if self.settings:
             yield from self.settings[:3]
         else:
-            yield Why(kind="unknown", text="no recorded fact of it differs; time has passed")
+            yield Why(kind="unknown", text=_NO_FACT)
 
 
 def _kind_of(old: State | None, new: State, *, joined: bool) -> Kind | None:

@@ -10,6 +10,8 @@ SCHEMES = (
     "paramiko", "lxc", "openshift", "chroot", "ansible", "safe-ssh",
 )  # fmt: skip
 
+SUDO = "sudo+"
+
 
 def ip_text(text: str) -> str:
     """An IP address in its canonical form, brackets taken off; raises ValueError on a name."""
@@ -64,8 +66,8 @@ def normal_hostspec(text: str) -> str:
         return "local://"
     if "://" not in text:
         text = f"ssh://[{text}]" if _is_bare_ipv6(text) else f"ssh://{text}"
-    scheme, _, rest = text.partition("://")
-    if scheme.removeprefix("sudo+") not in SCHEMES:
+    scheme, _, rest = text.removeprefix(SUDO).partition("://")
+    if scheme not in SCHEMES:
         msg = f"{scheme}:// is not a hostspec; allowed: {', '.join(SCHEMES)}"
         raise ValueError(msg)
     if scheme.endswith(("ssh", "paramiko")):
@@ -97,7 +99,7 @@ def hostspec_name(spec: str) -> str:
 
     `spec` is what `normal_hostspec` gave; a bad port in it raises ValueError.
     """
-    scheme, _, rest = spec.partition("://")
+    scheme, _, rest = spec.removeprefix(SUDO).partition("://")
     if scheme == "local":
         return "local"
     rest = rest.partition("?")[0]

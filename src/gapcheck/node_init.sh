@@ -166,7 +166,8 @@ TOML
         return 0
     fi
     if [ -z "$root" ] && command -v containerd >/dev/null 2>&1 &&
-        ! containerd -c "$work" config dump >/dev/null; then
+        ! said=$(containerd -c "$work" config dump 2>&1 >/dev/null); then
+        say "$said"
         leave "containerd refuses the edited configuration; it was left as it is"
         return 0
     fi

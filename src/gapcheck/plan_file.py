@@ -21,11 +21,13 @@ import gapcheck
 from gapcheck.errors import PlanFileError
 from gapcheck.model import Cause, CheckId, Risk, SubjectId
 from gapcheck.remediations.based_on import Base, bases_of
+from gapcheck.remediations.draining import Drain
 from gapcheck.remediations.plan import (
     Plan,
     RecreateContainer,
     RestartContainer,
     RestartUnit,
+    UpgradeRelease,
 )
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     select: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
     with_roots: bool = False
+    drain: Drain | None = None
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True):
@@ -182,6 +185,8 @@ def _restarts(plan: Plan) -> Iterator[str]:
             yield f"{change.target} container {change.name}"
         elif isinstance(change, RecreateContainer):
             yield f"{change.target} container {change.name}, made anew"
+        elif isinstance(change, UpgradeRelease):
+            yield f"{change.target} pods of release {_name(change)}"
         elif getattr(change, "rolls_out", False):
             yield f"{change.target} pods of {getattr(change, 'kind', '')} {_name(change)}"
 

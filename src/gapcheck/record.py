@@ -116,9 +116,12 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         found = Counter(verdict.status for verdict in self.verdicts)
         return {status: found.get(status, 0) for status in Status}
 
-    def roots(self) -> tuple[Cause, ...]:
+    def root_verdicts(self) -> tuple[Verdict, ...]:
         """Failed or unmeasured verdicts that no other explains, worst severity first."""
         bad = [v for v in self.verdicts if v.status in (Status.FAIL, Status.ERROR)]
         own = [v for v in bad if not v.root_causes]
-        ranked = sorted(own, key=lambda v: (v.severity.rank, v.status is not Status.FAIL))
-        return tuple(v.cause for v in ranked)
+        return tuple(sorted(own, key=lambda v: (v.severity.rank, v.status is not Status.FAIL)))
+
+    def roots(self) -> tuple[Cause, ...]:
+        """The same, by name."""
+        return tuple(verdict.cause for verdict in self.root_verdicts())

@@ -64,9 +64,9 @@ def _named(function: FunctionType, body: list[ast.AST]) -> Iterator[Any]:
 
 
 def _says_final(node: ast.AST) -> bool:
-    return (
-        isinstance(node, ast.keyword)
-        and node.arg == "final"
-        and isinstance(node.value, ast.Constant)
-        and node.value.value is True
-    )
+    """Whether `final` is True here, or found out here; what was handed in is said elsewhere."""
+    if not isinstance(node, ast.keyword) or node.arg != "final":
+        return False
+    if isinstance(node.value, ast.Constant):
+        return node.value.value is True
+    return not isinstance(node.value, ast.Name)

@@ -20,7 +20,9 @@ from gapcheck.model import REGISTRY, Cause, Risk, Status, SubjectId, is_named, n
 from gapcheck.plan_file import Asked
 from gapcheck.record import ChangeResult, Round
 from gapcheck.remediations.apply import Applier
+from gapcheck.remediations.draining import left_cordoned, place_of
 from gapcheck.remediations.journal import Journal
+from gapcheck.remediations.machines.helm import helm_program
 from gapcheck.remediations.machines.opening import open_machines
 from gapcheck.remediations.plan import Plan
 from gapcheck.remediations.planner import Wanted, build_plan
@@ -96,7 +98,7 @@ class _Run:
     def _given(self, given: Given) -> None:
         """Make exactly the changes of a plan that was made before; raises PlanOutdated."""
         prepared = self.prepared
-        plan = still_fitting(given, prepared)
+        plan = still_fitting(given, prepared, helm=bool(helm_program()))
         if not plan.changes:
             self._ended(plan)
             return
@@ -130,6 +132,10 @@ class _Run:
         if any("applied in this run already" in each.why for each in plan.unplanned):
             prepared.repair = Exit.REPAIR
         self._undo_where_worse()
+        for node, run in left_cordoned(prepared.facts).items():
+            note = f"node {node} is cordoned by run {run}"
+            note += f"; where that run has ended, gapcheck undo {run} uncordons it"
+            prepared.notes = (*prepared.notes, note)
         if self.applier is not None:
             self.applier.finish()
 
@@ -159,8 +165,8 @@ class _Run:
         applier = self._applier()
         results: dict[str, ChangeResult] = {}
         todo = parts(plan, self.options.pace)
-        applier.begin(plan)
         try:
+            applier.begin(plan)
             for number, part in enumerate(todo):
                 before = statuses(self.prepared.evaluation)
                 done = applier.part(part.changes)
@@ -181,7 +187,8 @@ class _Run:
         self, part: Part, done: Iterable[ChangeResult], before: Mapping[Cause, Status]
     ) -> str:
         """What went wrong with a part, ''; its nodes are measured again."""
-        bad = dict.fromkeys(each.target for each in done if each.state == "failed")
+        places = {each.id: place_of(each.change) for each in part.changes}
+        bad = dict.fromkeys(places[each.id] for each in done if each.state == "failed")
         if bad:
             return f"{part.name} failed ({', '.join(bad)})"
         if not part.nodes:
@@ -213,6 +220,7 @@ class _Run:
                 journal=self.journal,
                 holder=holder_of(self.prepared.run_id),
                 now=self.prepared.now,
+                parallel=self.prepared.site.policy.max_parallel,
             )
         return self.applier
 
@@ -244,7 +252,13 @@ class _Run:
         if worse <= 0 or self.journal is None:
             return
         prepared.repair = Exit.REPAIR
-        results = take_back(prepared.run_id, self.state, self.machines)
+        results = take_back(
+            prepared.run_id,
+            self.state,
+            self.machines,
+            pace=self.options.pace,
+            parallel=prepared.site.policy.max_parallel,
+        )
         said = "; ".join(f"{each.target} {each.state}" for each in results)
         note = f"{worse} more checks failed than before: the run was undone ({said})"
         prepared.notes = (*prepared.notes, note)
@@ -280,6 +294,8 @@ def _wanted(prepared: Prepared, options: FixOptions, done: Iterable[str]) -> Wan
         targets=request.targets,
         with_roots=options.with_roots,
         done=frozenset(done),
+        drain=options.drain,
+        helm=bool(helm_program()),
     )
 
 

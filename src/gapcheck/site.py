@@ -23,7 +23,14 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from gapcheck.hostspec import bare_host, hostspec_name, ip_text, normal_hostspec, split_host_port
+from gapcheck.hostspec import (
+    SUDO,
+    bare_host,
+    hostspec_name,
+    ip_text,
+    normal_hostspec,
+    split_host_port,
+)
 from gapcheck.model import (
     CLUSTER,
     DNS,
@@ -190,8 +197,10 @@ class Node(Part):
     def _from_text(cls, data: object) -> object:
         data = {"target": data} if isinstance(data, str) else data
         if isinstance(data, dict) and isinstance(data.get("target"), str):
-            target = normal_hostspec(data["target"].strip())
-            return {**data, "target": target, "name": data.get("name") or hostspec_name(target)}
+            spec = normal_hostspec(data["target"].strip())
+            by_sudo = {"sudo": True} if spec.startswith(SUDO) else {}
+            name = data.get("name") or hostspec_name(spec)
+            return {**data, "target": spec.removeprefix(SUDO), "name": name, **by_sudo}
         return data
 
 
@@ -265,7 +274,10 @@ class Release(Part):
     )
     secret: SecretRef | None = Field(None, description="Secret with the CA that pods mount.")
     values: tuple[str, ...] = Field((), description="Values files, in the order of -f.")
-    chart: str | None = Field(None, description="Unpacked chart, to judge before an install.")
+    chart: str | None = Field(
+        None,
+        description="Chart (folder or .tgz): judged before an install; a fix upgrades with it.",
+    )
 
 
 class Dns(Part):

@@ -144,6 +144,7 @@ A machine is named by a URL; a bare `HOST` means `ssh://HOST`.
 | `agent://NODE` | a pod on that node |
 
 IPv6 addresses stand in brackets: `ssh://root@[fd00::5]:22`.
+`sudo+local://` and `sudo+ssh://...` mean `sudo: true`: run by `sudo -n`, which asks no password.
 Other backends of testinfra are accepted for reading only. A password in a hostspec is refused.
 
 ## Inventories

@@ -6,6 +6,7 @@ folder runs/RUN with plan.json, journal.jsonl and record.json; all of it is mode
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -75,7 +76,26 @@ class State:
         return folder
 
     def runs(self) -> tuple[str, ...]:
-        """Ids of the runs that have a journal, oldest first."""
+        """Ids of the runs that have a journal, in the order in which these were begun."""
         folder = self.root / "runs"
         found = folder.iterdir() if folder.is_dir() else ()
-        return tuple(sorted(each.name for each in found if (each / "journal.jsonl").is_file()))
+        begun = [each for each in found if (each / "journal.jsonl").is_file()]
+        return tuple(each.name for each in sorted(begun, key=_when_begun))
+
+
+def _when_begun(run: Path) -> tuple[str, int, str]:
+    """What orders runs: digits of a time, year first, as far as it is known.
+
+    A run's name holds the second in which it was asked for, which is neither when it began to
+    write nor fine enough; it stands in where the journal's first line cannot be read. Journals
+    of earlier versions hold whole seconds, and the file's own time tells those apart.
+    """
+    journal = run / "journal.jsonl"
+    try:
+        with journal.open("rb") as lines:
+            first = json.loads(lines.readline())
+        at = str(first["at"]).partition("+")[0]
+        written_ns = journal.stat().st_mtime_ns
+    except (OSError, ValueError, LookupError, TypeError):
+        at, written_ns = run.name.partition("-")[0], 0
+    return re.sub("[^0-9]", "", at), written_ns, run.name

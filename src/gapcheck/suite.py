@@ -24,6 +24,7 @@ from gapcheck.fixtures.facts import FactSet, SiteFacts
 from gapcheck.model import SITE, CheckId, RemedyInfo, Risk, Status, SubjectId, Verdict, is_named
 from gapcheck.record import Description, Record, Round, RunInfo
 from gapcheck.registry import Check, catalogue
+from gapcheck.remediations.draining import Drain
 from gapcheck.remediations.rolling import Pace
 from gapcheck.site import Site
 
@@ -65,13 +66,15 @@ class Given:
 class FixOptions:
     """How far a repair may go. `consent` is shown each round's plan and says whether to do it.
 
-    `pace` says how many nodes are changed together; with `given`, only that plan is made.
+    `pace` says how many nodes are changed together; with `given`, only that plan is made. With
+    `drain`, nodes that restart are drained around their changes.
     """
 
     max_risk: Risk | None = None
     with_roots: bool = False
     pace: Pace = field(default_factory=Pace)
     given: Given | None = None
+    drain: Drain | None = None
     consent: Callable[[Plan], bool] = always
     finished: Callable[[Round], None] = lambda _: None
 

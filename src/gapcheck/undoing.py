@@ -8,6 +8,7 @@ import secrets
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from gapcheck.errors import EditedSince, UsageError
 from gapcheck.exits import Exit
@@ -18,8 +19,10 @@ from gapcheck.remediations.foreign import Foreign, foreign, foreign_diff
 from gapcheck.remediations.journal import Journal
 from gapcheck.remediations.machines.base import Holder, Machine
 from gapcheck.remediations.machines.opening import open_machines
+from gapcheck.remediations.rolling import Pace, in_batches
 from gapcheck.remediations.runs import Runs, list_runs, run_lines, run_table
-from gapcheck.remediations.undo import UndoPlan, plan_undo, undo_run
+from gapcheck.remediations.side_by_side import side_by_side
+from gapcheck.remediations.undo import UndoPlan, nobody_hears, plan_undo, undo_run
 from gapcheck.site import Site
 from gapcheck.site_file import LoadedSite
 from gapcheck.state import State, state_folder
@@ -35,7 +38,8 @@ class UndoRequest:
     """What is to be undone: a run, `targets` (globs; () = everywhere) of it.
 
     `force` overwrites what someone edited since, after it was shown. `consent` is shown the
-    lines of the plan and says whether to do it.
+    lines of the plan and says whether to do it; `said` hears what became of each place. `pace`
+    says how many nodes are put back together.
     """
 
     run: str
@@ -43,6 +47,7 @@ class UndoRequest:
     consent: Callable[[Sequence[str]], bool]
     targets: tuple[str, ...] = ()
     force: bool = False
+    pace: Pace = field(default_factory=Pace)
     said: Callable[[ChangeResult], None] = field(default=lambda _: None)
 
 
@@ -53,39 +58,69 @@ def undo(request: UndoRequest) -> int:
     """
     state = own_state()
     plan = plan_undo(request.run, state, targets=request.targets, force=request.force)
-    machines = open_machines(_with_nodes(request.loaded), base=request.loaded.base, state=state)
-    found = tuple(_edits(plan, state, machines))
+    site = _with_nodes(request.loaded)
+    machines = open_machines(site, base=request.loaded.base, state=state)
+    parallel = site.policy.max_parallel
+    found = tuple(_edits(plan, state, machines, parallel))
     if found and not request.force:
         raise EditedSince(request.run, tuple(_edit_lines(found)))
-    lines = [*plan.lines, *(f"{line} (final)" for line in plan.kept), *_lost(found)]
+    lines = [*plan.lines, *(f"{line} (final)" for line in plan.kept)]
+    lines += [*_batch_lines(plan, request.pace), *_lost(found)]
     if not request.consent(lines):
         return Exit.INTERRUPTED
-    edits = [each for each, _ in found]
-    results = _undo(plan, state, machines, edits, site=_shown(request.loaded))
-    for each in results:
-        request.said(each)
+    undoing = _Undoing(
+        site=_shown(request.loaded), pace=request.pace, parallel=parallel, said=request.said
+    )
+    results = _undo(plan, state, machines, [each for each, _ in found], undoing)
     return Exit.REPAIR if any(each.state != "undone" for each in results) else Exit.OK
 
 
-def take_back(run_id: str, state: State, machines: Opener) -> tuple[ChangeResult, ...]:
+def take_back(
+    run_id: str, state: State, machines: Opener, *, pace: Pace, parallel: int
+) -> tuple[ChangeResult, ...]:
     """Undo a run of this process that did not help; what became of each place."""
-    return _undo(plan_undo(run_id, state), state, machines, (), site="")
+    undoing = _Undoing(pace=pace, parallel=parallel)
+    return _undo(plan_undo(run_id, state), state, machines, (), undoing)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Undoing:
+    """How an undo goes about it: how many places at a time, and who hears of them."""
+
+    site: str = ""
+    pace: Pace
+    parallel: int
+    said: Callable[[ChangeResult], None] = nobody_hears
+
+
+def _batch_lines(plan: UndoPlan, pace: Pace) -> Iterator[str]:
+    """How many nodes are put back together, where there are several batches."""
+    batches = [each for each in in_batches(plan.targets, pace) if each[0].startswith("node/")]
+    if len(batches) > 1:
+        sizes = (f"{len(list(same))} x {size}" for size, same in groupby(map(len, batches)))
+        yield f"nodes in {len(batches)} batches, one after another ({', '.join(sizes)})"
 
 
 def _edits(
-    plan: UndoPlan, state: State, machines: Opener
+    plan: UndoPlan, state: State, machines: Opener, parallel: int
 ) -> Iterator[tuple[Foreign, tuple[str, ...]]]:
     """Everything that someone changed after the run, with the lines of its difference."""
     runs = Runs(state)
     planned, undoes = runs.planned(plan.run), runs.head(plan.run).undoes
-    for target in plan.targets:
+
+    def of(target: SubjectId) -> list[tuple[Foreign, tuple[str, ...]]]:
         machine = machines(target)
         entries = tuple(each for each in plan.entries if each.target == target)
+        found = []
         for each in foreign(entries, machine):
             diff = foreign_diff(
                 each, entries, machine, run=plan.run, undoes=undoes, planned=planned
             )
-            yield each, tuple(diff.splitlines())
+            found.append((each, tuple(diff.splitlines())))
+        return found
+
+    for found in side_by_side(plan.targets, of, parallel=parallel).values():
+        yield from found.result()
 
 
 def _edit_lines(found: Sequence[tuple[Foreign, tuple[str, ...]]]) -> Iterator[str]:
@@ -101,11 +136,15 @@ def _lost(found: Sequence[tuple[Foreign, tuple[str, ...]]]) -> Iterator[str]:
 
 
 def _undo(
-    plan: UndoPlan, state: State, machines: Opener, accepted: Sequence[Foreign], *, site: str
+    plan: UndoPlan,
+    state: State,
+    machines: Opener,
+    accepted: Sequence[Foreign],
+    undoing: _Undoing,
 ) -> tuple[ChangeResult, ...]:
     short = plan.run.rpartition("-")[2]
     own = f"{clock():%Y%m%dT%H%M%SZ}-undo-{short}-{secrets.token_hex(2)}"
-    journal = Journal(state.new_run(own), clock, site=site)
+    journal = Journal(state.new_run(own), clock, site=undoing.site)
     try:
         return undo_run(
             plan,
@@ -113,6 +152,9 @@ def _undo(
             journal=journal,
             holder=holder_of(own),
             accepted=accepted,
+            pace=undoing.pace,
+            parallel=undoing.parallel,
+            said=undoing.said,
         )
     finally:
         journal.close()

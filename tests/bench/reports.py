@@ -1,4 +1,7 @@
-"""What presenting costs beyond judging: every report, the history, drift; 400,000 verdicts."""
+"""What presenting costs beyond judging: every report, the history, drift; 400,000 verdicts.
+
+The reports as well of a site where no two machines and no two checks say the same.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import msgspec
 from bench.judging import many
 from support.certs import NOW
+from support.large_sites import distinct
 from support.records import run_info
 
 from gapcheck import audit
@@ -29,6 +33,7 @@ from gapcheck.history_rows import Run
 from gapcheck.record import Record
 from gapcheck.registry import catalogue
 from gapcheck.remembered import Finished
+from gapcheck.reports import terminal
 from gapcheck.reports.writers import FORMATS, Wanted, write_all
 from gapcheck.suite import describe
 
@@ -45,6 +50,16 @@ def timed(what: str, do: Callable[[], Any]) -> tuple[float, Any]:
     seconds = time.perf_counter() - start
     print(f"  {what:<28} {seconds:5.2f} s, {peak_mb() - before:4.0f} MB more")
     return seconds, found
+
+
+def written(record: Record, folder: Path) -> float:
+    """Seconds that every report takes together, the terminal's as a file."""
+    with (folder / "terminal").open("w", encoding="utf-8") as out:
+        total = timed("terminal", lambda: terminal.write(record, out))[0]
+    for name in FORMATS:
+        wanted = [Wanted(name, str(folder / name))]
+        total += timed(name, lambda wanted=wanted: write_all(record, wanted))[0]
+    return total
 
 
 def judged(of: Any, facts: Any, run: str, at: Any) -> tuple[Record, Any]:
@@ -86,12 +101,14 @@ def main(count: int) -> None:
     base = peak_mb()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        total = 0.0
-        for name in FORMATS:
-            wanted = [Wanted(name, str(folder / name))]
-            total += timed(name, lambda wanted=wanted: write_all(record, wanted))[0]
+        total = written(record, folder)
         print(f"all reports: {total:.1f} s, {total / judging:.1f}x of judging,"
               f" {peak_mb() - base:.0f} MB more")  # fmt: skip
+        unlike = distinct(count // 2, 40)
+        base = peak_mb()
+        print(f"reports of {len(unlike.verdicts)} verdicts that are all unlike:")
+        total = written(unlike, folder)
+        print(f"all reports: {total:.1f} s (aim 10), {peak_mb() - base:.0f} MB more (aim 300)")
         one = sheets(of, facts, record)
         timed("history, first run", lambda: keep(folder, kept(record), one, keep_days=400))
         timed("history, the same again", lambda: keep(

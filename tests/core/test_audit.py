@@ -356,6 +356,15 @@ def test_a_schedule_begins_with_a_run_that_is_no_failure_and_then_sees_drift(pla
     assert "file /etc/containerd/config.toml of node/rhel" in third.out
 
 
+def test_a_first_run_of_a_schedule_names_what_fails(place: Place) -> None:
+    place.append(CONFIG, "= no TOML\n")
+    first = place.run("drift", "--begin")
+    assert first.code == 1
+    assert "nothing to compare with" in first.out
+    assert "RUN-CONF-001" in first.out
+    assert "node/rhel" in first.out
+
+
 def test_a_first_run_that_is_not_kept_begins_nothing(place: Place) -> None:
     text = (place.folder / "site.yaml").read_text()
     assert "policy:" not in text

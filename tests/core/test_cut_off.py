@@ -5,19 +5,17 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support import sshd
 from support.mounts import fill, small_disk
 from support.places import NODE, Places, places, plan_of, sha, snapshot
-from support.small_site import SmallSite, small_site
+from support.small_site import small_site
+from support.stopped import stopped_at_boundary
 
 from gapcheck.fixtures.targets import open_target
 from gapcheck.remediations.plan import EditBlock, EditToml, KeyEdit, Literal, Plan, WriteFile
@@ -152,37 +150,6 @@ def test_a_full_disk_of_the_controller_stops_before_anything_is_written(tmp_path
         assert done.code in (4, 7), done.err
         assert "No space left on device" in done.err
         assert site.snapshot() == before
-
-
-@contextmanager
-def stopped_at_boundary(site: SmallSite, at: int) -> Iterator[subprocess.Popen[Any]]:
-    """A real `gapcheck fix` that stands still in the middle of its repair."""
-    code = f"""
-import os, signal, sys
-seen = 0
-def watch(frame, event, arg):
-    global seen
-    if event == "call" and frame.f_code.co_name == "no_hook":
-        seen += 1
-        if seen == {at}:
-            print("here", flush=True)
-            os.kill(os.getpid(), signal.SIGSTOP)
-sys.setprofile(watch)
-from gapcheck.cli import main
-main(["fix", "--site", "site.yaml"])
-"""
-    process = subprocess.Popen(
-        [sys.executable, "-c", code],
-        cwd=site.folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        env={**os.environ, "GAPCHECK_STATE": str(site.state)},
-    )  # fmt: skip
-    try:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "here\n"
-        yield process
-    finally:
-        process.kill()
-        process.wait()
 
 
 def test_the_second_of_two_is_told_who_and_since_when_and_a_dead_one_is_taken_over(

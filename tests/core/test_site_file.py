@@ -428,6 +428,8 @@ def test_only_a_ca_file_that_cannot_be_opened_is_a_usage_error(tmp_path: Path) -
         ("ssh://u@[fd00::5]:22", "ssh://u@[fd00::5]:22", "fd00::5"),
         ("ssh://a?ssh_config=/x/y", "ssh://a?ssh_config=/x/y", "a"),
         ("local", "local://", "local"),
+        ("sudo+local://", "sudo+local://", "local"),
+        ("sudo+ssh://u@a:22", "sudo+ssh://u@a:22", "a"),
         ("docker://My_Box", "docker://My_Box", "My_Box"),
         ("kubectl://pod?namespace=x", "kubectl://pod?namespace=x", "pod"),
         ("rootdir://./roots/rhel/", "rootdir://./roots/rhel/", "rhel"),
@@ -439,7 +441,16 @@ def test_a_hostspec_is_a_url_and_has_a_name(text: str, spec: str, name: str) -> 
     assert hostspec_name(spec) == name
 
 
-@pytest.mark.parametrize("text", ["", "a b", "ssh://", "docker://", "a\nb", "ssh://a:x", "foo://a"])
+@pytest.mark.parametrize("spec", ["local://", "ssh://ops@a:22"])
+def test_a_node_by_sudo_is_the_same_in_either_spelling(spec: str) -> None:
+    short = Node.model_validate(f"sudo+{spec}")
+    assert short == Node.model_validate({"target": spec, "sudo": True})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "a b", "ssh://", "docker://", "a\nb", "ssh://a:x", "foo://a", "sudo+foo://a"],
+)
 def test_what_is_no_hostspec_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"not|nothing"):
         normal_hostspec(text)

@@ -25,9 +25,11 @@ from lab.machines import Keys, Machine, end, is_of, until
 from lab.network import ADDRESSES, link_of, raise_bridge, remove_bridge
 from lab.pki import yesterday
 from lab.programs import (
+    BASTION_PACKAGES,
     KUBE_PACKAGES,
     NODE_PACKAGES,
     PROGRAMS,
+    PYTHON_PACKAGES,
     REGISTRY_PACKAGES,
     base_root,
     cache,
@@ -189,7 +191,9 @@ def build() -> None:
     for product_name in PROGRAMS:
         go_programs(product_name)
     etcd()
-    for packages in (NODE_PACKAGES, KUBE_PACKAGES, REGISTRY_PACKAGES):
+    for packages in (
+        NODE_PACKAGES, KUBE_PACKAGES, PYTHON_PACKAGES, REGISTRY_PACKAGES, BASTION_PACKAGES,
+    ):  # fmt: skip
         base_root(packages)
     for image in every_image():
         image.layout()
@@ -216,11 +220,12 @@ def attach(folder: Path) -> Cluster:
 
 def sweep(folder: Path) -> None:
     """Take everything of the lab in `folder` away: processes, mounts, bridge, cgroups, files."""
-    for name in ADDRESSES:
-        if (folder / name / "pid").exists():
-            say(f"ending the machine {name}")
-        end(folder / name / "pid", at_once=True)
-        _unmount(folder / name / "root")
+    for root in sorted(folder.glob("*/root")):
+        pid_file = root.with_name("pid")
+        if pid_file.exists():
+            say(f"ending the machine {root.parent.name}")
+        end(pid_file, at_once=True)
+        _unmount(root)
     control_plane.stop(folder / "control")
     remove_bridge(folder)
     for name in ADDRESSES:
@@ -235,12 +240,14 @@ def _cluster(folder: Path, ca: Pair, kind: str) -> Cluster:
     holder.packages, holder.binds = REGISTRY_PACKAGES, binds_of(holder.folder)
     for node in machines.values():
         node.packages = KUBE_PACKAGES
+    machines["n1"].packages = PYTHON_PACKAGES
     registry = Registry(kind=kind, machine=holder)
     return Cluster(folder, keys, registry, machines, Control(folder / "control"), ca)
 
 
 def _pid_files(folder: Path) -> list[Path]:
-    return [*folder.glob("*/pid"), *folder.glob("control/*.pid")]
+    machines = (folder / name / "pid" for name in ADDRESSES)
+    return [*(each for each in machines if each.exists()), *folder.glob("control/*.pid")]
 
 
 def _unmount(root: Path) -> None:

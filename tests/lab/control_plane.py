@@ -19,6 +19,7 @@ from support.certs import authority, issue
 from lab.programs import etcd, go_programs
 
 _START_S = 60.0
+_CONTROLLERS = ("deployment", "replicaset", "statefulset", "namespace", "serviceaccount")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +76,21 @@ def control_plane(folder: Path) -> Iterator[ControlPlane]:
         running.enter_context(_process(folder, server, _server_words(folder, ports)))
         _wait(made)
         yield made
+
+
+@contextmanager
+def controllers(made: ControlPlane) -> Iterator[None]:
+    """Run what makes pods of workloads, writes their status, and empties deleted namespaces."""
+    (port,) = _free_ports(1)
+    words = [
+        f"--kubeconfig={made.kubeconfig}", "--leader-elect=false", "--bind-address=127.0.0.1",
+        f"--secure-port={port}", "--use-service-account-credentials=false",
+        f"--service-account-private-key-file={made.folder}/accounts.key",
+        f"--controllers={','.join(f'{name}-controller' for name in _CONTROLLERS)}",
+    ]  # fmt: skip
+    program = made.kubectl_path.with_name("kube-controller-manager")
+    with _process(made.folder, program, words):
+        yield
 
 
 def _write_files(folder: Path) -> str:

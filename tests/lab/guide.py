@@ -55,13 +55,18 @@ def fresh(cluster: Cluster) -> None:
         cluster.control, product.COREFILE[: hosts[0]] + product.COREFILE[hosts[1] :]
     )
     for node in cluster.nodes.values():
-        plain = CONTAINERD[node.name].rsplit("[plugins.", 1)[0]
-        node.run(
-            f"cat > /etc/containerd/config.toml <<'EOT'\n{plain}EOT\n"
-            "rm -rf /etc/containerd/certs.d\n"
-            f"sed -i '/{HOST}/d' /etc/hosts\n"
-            "systemctl restart containerd\n"
-        )
+        unprepared(node)
+
+
+def unprepared(node: Machine) -> None:
+    """Make the node one that nobody has prepared for the registry."""
+    plain = CONTAINERD[node.name].rsplit("[plugins.", 1)[0]
+    node.run(
+        f"cat > /etc/containerd/config.toml <<'EOT'\n{plain}EOT\n"
+        "rm -rf /etc/containerd/certs.d\n"
+        f"sed -i '/{HOST}/d' /etc/hosts\n"
+        "systemctl restart containerd\n"
+    )
 
 
 def follow(cluster: Cluster) -> None:

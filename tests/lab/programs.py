@@ -23,7 +23,13 @@ NODE_PACKAGES = (
     "procps", "dbus", "openssl", "docker-registry",
 )  # fmt: skip
 KUBE_PACKAGES = (*NODE_PACKAGES, "iptables", "containernetworking-plugins", "conntrack")
+# Ansible's modules need Python on their node; the other node shows that gapcheck needs none.
+PYTHON_PACKAGES = (*KUBE_PACKAGES, "python3")
 REGISTRY_PACKAGES = (*NODE_PACKAGES, "docker.io", "iptables", "busybox-static")
+BASTION_PACKAGES = (
+    "systemd", "systemd-sysv", "openssh-server", "openssh-client", "python3", "python3-venv",
+    "ca-certificates", "dbus", "procps", "iproute2",
+)  # fmt: skip
 PROGRAMS = {
     "containerd": (
         "github.com/containerd/containerd/v2/cmd/containerd",

@@ -487,7 +487,7 @@ def test_a_last_line_that_was_cut_off_is_left_out_and_written_over(tmp_path: Pat
     journal.close()
     assert [each.step for each in read_journal(tmp_path)] == ["begin", "end"]
     lines = (tmp_path / "journal.jsonl").read_text().splitlines()
-    assert [json.loads(each)["at"] for each in lines] == ["2026-06-15T12:00:00+00:00"] * 2
+    assert [json.loads(each)["at"] for each in lines] == ["2026-06-15T12:00:00.000000+00:00"] * 2
 
 
 def test_a_damaged_journal_is_said_and_not_skipped(tmp_path: Path) -> None:

@@ -15,7 +15,17 @@ from support.healthy import file_fact, healthy, with_facts
 from gapcheck.engine import Evaluation
 from gapcheck.errors import CannotPlan
 from gapcheck.fixtures.facts import FactSet, PodFact, Present
-from gapcheck.model import REGISTRY, CheckId, Finding, Risk, Scope, Severity, SubjectId
+from gapcheck.model import (
+    CLUSTER,
+    REGISTRY,
+    SITE,
+    CheckId,
+    Finding,
+    Risk,
+    Scope,
+    Severity,
+    SubjectId,
+)
 from gapcheck.registry import Check, Remedy, Source, catalogue, make_catalogue
 from gapcheck.remediations.edits import apply_edit
 from gapcheck.remediations.merge import Draft, merged
@@ -31,11 +41,13 @@ from gapcheck.remediations.plan import (
     Output,
     PatchObject,
     Plan,
+    ReadFile,
     RefreshTrustStore,
     RestartUnit,
     SetMode,
     Stage,
     SwitchCertificate,
+    UpgradeRelease,
     WriteFile,
 )
 from gapcheck.remediations.planner import Wanted, build_plan, measured_file, stage_of
@@ -415,3 +427,31 @@ def test_what_only_its_roots_explain_waits_for_them() -> None:
     whys = {each.cause.check: each.why for each in plan.unplanned}
     assert whys["REL-POD-001"].startswith("once its root is repaired: REL-IMAGE-001::release")
     assert not [each for each in plan.changes if "REL-POD-001" in {c.check for c in each.causes}]
+
+
+def test_an_upgrade_waits_for_the_round_that_edits_its_values_or_rolls_out_its_pods() -> None:
+    upgrade = UpgradeRelease(
+        target=CLUSTER, name="coder", namespace="shop", revision=3,
+        chart=ReadFile(path="chart", sha256=""), values=(ReadFile(path="a.yaml", sha256=""),),
+    )  # fmt: skip
+    edit = EditYaml(target=SITE, path="a.yaml", before_sha256="0", edits=())
+    other = EditYaml(target=SITE, path="z.yaml", before_sha256="0", edits=())
+    pods = PatchObject(
+        target=CLUSTER, api_version="apps/v1", kind="Deployment", namespace="shop", name="d",
+        uid="u", resource_version="", patch={}, generation=1, rolls_out=True,
+    )  # fmt: skip
+    elsewhere = msgspec.structs.replace(pods, namespace="kube-system")
+    assert kinds(upgrade, edit) == ["EditYaml"]
+    assert kinds(upgrade, pods) == ["PatchObject"]
+    assert kinds(upgrade, other, elsewhere) == ["UpgradeRelease", "EditYaml", "PatchObject"]
+
+
+def kinds(*changes: Change) -> list[str]:
+    """The changes that one round holds, where each is the repair of a check of its own."""
+    fake = Fake()
+    for number, change in enumerate(changes):
+        fake.failing(f"NODE-X-00{number}", change)
+    made = fake.plan(helm=True, max_risk=Risk.OUTAGE)
+    later = [each for each in made.unplanned if "left for a later round" in each.why]
+    assert len(made.changes) + len(later) == len(changes)
+    return [type(each.change).__name__ for each in made.changes]

@@ -22,14 +22,15 @@ ROOT = Path(__file__).parents[2]
 CHANGES = {
     "EditToml", "EditYaml", "EditJson", "EditBlock", "WriteFile", "RemoveFile", "SetMode",
     "RefreshTrustStore", "RestartUnit", "SetContainer", "RestartContainer", "RecreateContainer",
-    "PatchObject", "IssueCertificate", "SwitchCertificate",
+    "PatchObject", "UpgradeRelease", "IssueCertificate", "SwitchCertificate", "DrainNode",
+    "UncordonNode",
 }  # fmt: skip
 # The functions of the one program that a machine is sent; whatever is new here is new power.
 OPERATIONS = {
     "refuse", "fail", "b64", "settle", "sum_of", "state", "states", "look", "tree", "private",
     "touch_lock", "save", "fill", "kept", "sweep", "overwrite", "put", "put_file", "dress",
-    "remove_folder", "lock", "unlock", "validate_containerd", "refresh", "restart_unit", "answers",
-    "set_restart_policy", "restart_container", "whoami_not",
+    "remove_folder", "lock", "unlock", "renew", "validate_containerd", "refresh", "restart_unit",
+    "answers", "set_restart_policy", "restart_container", "whoami_not",
     "docker_here", "container_id", "container_look", "engine_call", "container_sweep",
     "volumes_absent", "container_discard", "container_stop", "data_sum", "container_copy",
     "container_runs", "last_word", "container_switch", "container_restore", "never_ran",

@@ -8,9 +8,10 @@ import msgspec
 from junitparser import JUnitXml
 from lxml import etree
 from support.needs import absent
-from support.records import every_status
+from support.records import every_status, run_info, verdict
 
-from gapcheck.model import Status
+from gapcheck.model import Gap, Status, SubjectId
+from gapcheck.record import Record
 from gapcheck.reports import junit
 
 # The schema of Jenkins' xunit plugin travels in the source package of this pytest.
@@ -109,6 +110,59 @@ def test_no_two_cases_have_the_same_name_for_a_reader_that_keeps_their_history()
     ]
     assert len(set(cases)) == len(cases)
     assert all(classname and name for classname, name in cases)
+
+
+def test_jenkins_keeps_the_whole_name_of_a_machine_as_one_package() -> None:
+    record = Record(
+        run=run_info(),
+        verdicts=tuple(
+            verdict(check, subject, Status.PASS)
+            for subject in ("node/n1.example.org", "node/n2.example.org", "node/10.0.0.1", "nodes")
+            for check in ("NODE-TRUST-001", "NODE-CLOCK-001", "RUN-CONF-001")
+        ),
+    )
+    out = io.StringIO()
+    junit.write(record, out)
+    packages: dict[str, set[str]] = {}
+    for case in etree.fromstring(out.getvalue().encode()).iter("testcase"):
+        # CaseResult.getPackageName and getSimpleName of its junit plugin: split at the last dot.
+        package, _, simple = case.get("classname").rpartition(".")
+        packages.setdefault(package, set()).add(simple)
+    assert packages == {
+        "node/n1.example.org": {"NODE", "RUN"},
+        "node/n2.example.org": {"NODE", "RUN"},
+        "node/10.0.0.1": {"NODE", "RUN"},
+        "nodes": {"NODE", "RUN"},
+    }
+
+
+def test_gaps_of_many_machines_are_each_looked_at_once() -> None:
+    """Ten thousand machines behind a dead switch are ten thousand gaps."""
+    compared = 0
+
+    class Counted(str):
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return str.__eq__(self, other)
+
+    many = 200
+    named = [f"node/n{number}" for number in range(many)]
+    record = Record(
+        run=run_info(),
+        verdicts=tuple(verdict("NODE-CLOCK-001", each, Status.ERROR) for each in named),
+        gaps=tuple(
+            Gap(subject=SubjectId(Counted(each)), stage="connect", reason="no route")
+            for each in named
+        ),
+    )
+    out = io.StringIO()
+    junit.write(record, out)
+    assert out.getvalue().count("not measured: connect: no route") == many
+    assert compared <= 4 * many
 
 
 def test_equal_facts_give_equal_bytes_whatever_the_run_is_called() -> None:

@@ -156,14 +156,20 @@ def test_every_command_did_its_work(world: World) -> None:
 
 
 def test_the_seeds_are_there_to_be_found(world: World) -> None:
-    """Every secret is where it was put, or in a file that the repair has since put back."""
+    """Every secret is where it was put, or in a file that the repair has since put back.
+
+    The key in a trust folder was taken out for good, and is nowhere: in no backup either.
+    """
     found = world.scanner.found_below(world.folder)
     names = {name for each in found.values() for name in each}
+    leaked = "key in the trust folder"
+    assert leaked not in names
+    assert leaked in world.seeds.parts
     elsewhere = ("live ", "Helm ", "last ", "user ", "stray ", "token of")
     on_disk = {
         name for name in world.seeds.parts if not name.startswith(elsewhere) and "#" not in name
     }
-    assert on_disk - names == set()
+    assert on_disk - names == {leaked}
 
 
 def test_no_report_bundle_export_or_line_of_output_holds_a_secret(world: World) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from support.certs import authority, issue
+from support.certs import Pair, authority, issue
 
 Answer = Mapping[str, Any] | int | Callable[[BaseHTTPRequestHandler], None]
 _REASONS = {401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 500: "InternalError"}
@@ -63,10 +63,10 @@ def listed(kind: str, *items: Mapping[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def api_server(
-    folder: Path, answers: Mapping[str, Answer], *, name: str = "127.0.0.1"
+    folder: Path, answers: Mapping[str, Answer], *, name: str = "127.0.0.1", ca: Pair | None = None
 ) -> Iterator[ApiServer]:
-    """Serve `answers` on loopback; `name` is what its certificate is made out to."""
-    ca = authority("kubernetes")
+    """Serve `answers` on loopback by a certificate for `name`; the kubeconfig trusts `ca`."""
+    ca = ca or authority("kubernetes")
     leaf = issue(common_name="kube-apiserver", san=(name,), by=ca)
     (folder / "api.pem").write_bytes(leaf.pem + leaf.key_pem)
     (folder / "api-ca.crt").write_bytes(ca.pem)

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from support.apiserver import kubeconfig, status
 from support.certs import authority, issue
 
 Json = dict[str, Any]
+_LISTED = ("/api/v1/nodes", "/api/v1/pods")
 _WITH_GENERATION = ("deployments", "statefulsets", "daemonsets", "cronjobs")
 
 
@@ -25,6 +26,8 @@ class ObjectApi:
     """`objects` by path; `denied` are (verb, plural) that are forbidden.
 
     `requests` are (verb, path) as they came; without `reviews` nobody is told beforehand.
+    `evictions` are answers to evictions by the pod's name, 201 (it is gone at once) for others.
+    While `stuck`, no new pod of a workload gets ready.
     """
 
     kubeconfig: Path
@@ -33,11 +36,25 @@ class ObjectApi:
     count: int = 100
     requests: list[tuple[str, str]] = field(default_factory=list)
     reviews: bool = True
+    evictions: dict[str, int] = field(default_factory=dict)
+    stuck: bool = False
 
     def denies(self, verb: str, plural: str) -> bool:
         """Whether the account may not do `verb`, as RBAC or as HTTP calls it."""
         methods = {"create": "POST", "update": "PUT", "patch": "PATCH", "get": "GET"}
         return (methods.get(verb, verb.upper()), plural) in self.denied
+
+    def listed(self, path: str) -> list[Json]:
+        """Every object of the kind that `path` lists, of all namespaces."""
+        kind = path.rpartition("/")[2]
+        return [body for at, body in self.objects.items() if at.split("/")[-2] == kind]
+
+    def evict(self, path: str) -> tuple[int, Json]:
+        """Delete the pod at once, or say what `evictions` has for it."""
+        answer = self.evictions.get(path.rpartition("/")[2], 201)
+        if answer == 201:
+            del self.objects[path]
+        return answer, status(answer, "the budget web needs it") if answer > 299 else {}
 
     def put(self, path: str, body: Json) -> Json:
         """Keep `body` at `path` as a new object."""
@@ -55,7 +72,8 @@ class ObjectApi:
             generation = old["metadata"]["generation"] if old else 0
             changed = old is None or old.get("spec") != body.get("spec")
             metadata["generation"] = generation + changed
-            body = {**body, "status": ready(body, metadata["generation"])}
+            status = ready(body, metadata["generation"])
+            body = {**body, "status": {**status, "availableReplicas": 0} if self.stuck else status}
         self.objects[path] = {**body, "metadata": metadata}
         return self.objects[path]
 
@@ -109,8 +127,16 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(*getattr(self, f"_{self.command.lower()}")(api, path, body))
 
     def _get(self, api: ObjectApi, path: str, _: Json) -> tuple[int, Json]:
+        if path in _LISTED:
+            return 200, {"items": [e for e in api.listed(path) if self._is_asked_for(e)]}
         found = api.objects.get(path)
         return (200, found) if found else (404, status(404))
+
+    def _is_asked_for(self, body: Json) -> bool:
+        """Whether the field selector, which can only name a pod's node, takes it."""
+        selector = parse_qs(urlsplit(self.path).query).get("fieldSelector", [""])[0]
+        node = selector.removeprefix("spec.nodeName=")
+        return not node or body["spec"].get("nodeName") == node
 
     def _post(self, api: ObjectApi, path: str, body: Json) -> tuple[int, Json]:
         if path.endswith("/selfsubjectaccessreviews"):
@@ -118,6 +144,8 @@ class _Handler(BaseHTTPRequestHandler):
                 return 404, status(404)
             asked = body["spec"]["resourceAttributes"]
             return 201, {"status": {"allowed": not api.denies(asked["verb"], asked["resource"])}}
+        if path.endswith("/eviction"):
+            return api.evict(path.removesuffix("/eviction"))
         path = f"{path}/{body['metadata']['name']}"
         if path in api.objects:
             return 409, status(409, "already exists")

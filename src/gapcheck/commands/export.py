@@ -136,9 +136,12 @@ def ansible(obj: dict[str, Any], /, **given: Any) -> int:  # noqa: ANN401 - opti
 @click.option(
     "--namespace", metavar="N", default="", help="Where the account lives; default: the release's."
 )
+@click.option("--drain", is_flag=True, help="With --for fix: cordon, evict, uncordon as well.")
 @bundle_option
 @site_option
-def rbac(purpose: str, namespace: str, bundle: Path | None, site_path: Path | None) -> int:
+def rbac(
+    purpose: str, namespace: str, *, drain: bool, bundle: Path | None, site_path: Path | None
+) -> int:
     """Print a service account and exactly the rights that a check or a fix uses.
 
     With --bundle, a fix may patch the secrets that were measured beside the CA secret.
@@ -146,7 +149,10 @@ def rbac(purpose: str, namespace: str, bundle: Path | None, site_path: Path | No
     from gapcheck.exporting.rbac import rbac as made
 
     site, secrets = _site_of(bundle, site_path)
-    sys.stdout.write(made(site, purpose=purpose, namespace=namespace, secrets=secrets))
+    if drain and purpose != "fix":
+        raise UsageError("--drain: a check drains nothing", "say --for fix")
+    text = made(site, purpose=purpose, namespace=namespace, secrets=secrets, drains=drain)
+    sys.stdout.write(text)
     return Exit.OK
 
 

@@ -24,10 +24,12 @@ from gapcheck.exits import Exit, worst
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from typing import TextIO
 
     from gapcheck.drift import Drift, Snapshot
     from gapcheck.history import History
     from gapcheck.history_rows import Change, Run
+    from gapcheck.record import Record
     from gapcheck.reports.writers import Wanted
 
 key_option = click.option(
@@ -134,7 +136,7 @@ def _measured_drift(obj: dict[str, Any], given: dict[str, Any]) -> int:
     record = with_trend(record, loaded)
     for note in notes:
         click.echo(f"gapcheck: {note}", err=True)
-    _show(record.drift, _counted(record.counts), record.run.exit, to_stderr=_taken(reports))
+    _show_measured(record, to_stderr=_taken(reports))
     write_all(record, reports, request)
     return record.run.exit
 
@@ -162,7 +164,7 @@ def _recorded_drift(given: dict[str, Any]) -> int:
         drift = audit.since_when(audit.drift_of(before, after), after) if before else None
         code = Exit.OK if now.exit == Exit.DRIFT else now.exit
         code = worst([code, audit.drift_code(drift)])
-        _show(drift, _counted(now.counts), code, to_stderr=False)
+        _show(drift, _counted(now.counts), code, sys.stdout)
     return code
 
 
@@ -200,12 +202,26 @@ def _taken(reports: list[Wanted]) -> bool:
     return any(report.path == "-" for report in reports)
 
 
-def _show(drift: Drift | None, counted: str, code: int, *, to_stderr: bool) -> None:
-    from gapcheck.reports.drift import write_drift
+_NOTHING = "nothing to compare with: no earlier run of this site is recorded"
+
+
+def _show_measured(record: Record, *, to_stderr: bool) -> None:
+    """The drift; where there is nothing to compare with, what a check of the site says."""
+    from gapcheck.reports.terminal import write
 
     stream = sys.stderr if to_stderr else sys.stdout
+    if record.drift is not None:
+        _show(record.drift, _counted(record.counts), record.run.exit, stream)
+        return
+    click.echo(f"{_NOTHING}\n", file=stream)
+    write(record, stream)
+
+
+def _show(drift: Drift | None, counted: str, code: int, stream: TextIO) -> None:
+    from gapcheck.reports.drift import write_drift
+
     if drift is None:
-        click.echo("nothing to compare with: no earlier run of this site is recorded", file=stream)
+        click.echo(_NOTHING, file=stream)
     else:
         write_drift(drift, stream)
     click.echo(f"verdicts: {counted}   exit {code}", file=stream)

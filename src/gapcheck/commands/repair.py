@@ -26,6 +26,7 @@ from gapcheck.exits import Exit, of_verdicts, worst
 
 if TYPE_CHECKING:
     from gapcheck.record import ChangeResult, Round
+    from gapcheck.remediations.draining import Drain
     from gapcheck.remediations.plan import Plan
     from gapcheck.suite import FixOptions, Given
 
@@ -40,6 +41,7 @@ def fix_options(
     from gapcheck.suite import FixOptions
 
     ask = sys.stdin.isatty() and sys.stderr.isatty() and not given["yes"]
+    drain = plan.file.asked.drain if plan else drain_of(given)
 
     def consent(round_: Plan) -> bool:
         if not obj["quiet"] or ask:
@@ -53,11 +55,46 @@ def fix_options(
     return FixOptions(
         max_risk=Risk(given["max_risk"]) if given["max_risk"] else None,
         with_roots=given.get("with_roots", False),
-        pace=parse_pace(given.get("canary"), given.get("batch")),
+        pace=parse_pace(given.get("canary"), given.get("batch"), drains=drain is not None),
         given=plan,
+        drain=drain,
         consent=consent,
         finished=finished,
     )
+
+
+def drain_of(given: dict[str, Any]) -> Drain | None:
+    """How nodes are drained; None where that was not asked for."""
+    from gapcheck.remediations.draining import WAIT_S, Drain
+
+    if given.get("drain"):
+        return Drain(
+            timeout_s=given["drain_timeout"] or WAIT_S,
+            delete_emptydir=given["delete_emptydir_data"],
+        )
+    if given.get("drain_timeout") or given.get("delete_emptydir_data"):
+        raise UsageError(
+            "--drain-timeout, --delete-emptydir-data: nothing is drained", "add --drain"
+        )
+    return None
+
+
+def drain_options(command: F) -> F:
+    """Whether nodes are drained around a restart of their runtime, and how."""
+    drain = click.option(
+        "--drain", is_flag=True,
+        help="Cordon and drain each node before its runtime restarts, uncordon it after; needs "
+        "--max-risk outage. One node at a time, unless --batch says otherwise.",
+    )  # fmt: skip
+    timeout = click.option(
+        "--drain-timeout", type=click.IntRange(min=1), metavar="SECONDS",
+        help="How long a node's pods may take to go; default: 300. Then it is uncordoned again.",
+    )  # fmt: skip
+    emptydir = click.option(
+        "--delete-emptydir-data", is_flag=True,
+        help="Evict pods with an emptyDir as well; its data is lost.",
+    )  # fmt: skip
+    return drain(timeout(emptydir(command)))
 
 
 def pace_options(command: F) -> F:
@@ -69,7 +106,7 @@ def pace_options(command: F) -> F:
     batch = click.option(
         "--batch", metavar="N|P%",
         help="Nodes changed together after that; default: 10%, at least one. "
-        "A batch that fails is rolled back, and the rest is not begun.",
+        "Where a batch fails, the rest is not begun; fix and apply roll that batch back.",
     )  # fmt: skip
     return canary(batch(command))
 
@@ -83,6 +120,7 @@ def pace_options(command: F) -> F:
 @risk_option
 @click.option("--with-roots", is_flag=True, help="Repair the roots of what is selected, too.")
 @pace_options
+@drain_options
 @select_option
 @target_option
 @report_option
@@ -158,10 +196,19 @@ def apply(obj: dict[str, Any], /, **given: Any) -> int:  # noqa: ANN401 - option
     words = ["gapcheck plan"]
     words += [f"--site {shlex.quote(str(given['site_path']))}"] if given["site_path"] else []
     words += [f"--max-risk {asked.max_risk.value}", *(["--with-roots"] if asked.with_roots else [])]
+    words += _drain_words(asked.drain)
     words += [f"--select {shlex.quote(each)}" for each in asked.select]
     words += [f"--target {shlex.quote(each)}" for each in asked.targets]
     again = " ".join((*words, f"-o {shlex.quote(str(path))}"))
     return _repair(obj, given, fix_options(obj, given, Given(path=path, file=file, again=again)))
+
+
+def _drain_words(drain: Drain | None) -> list[str]:
+    """The options that ask for `drain`."""
+    if drain is None:
+        return []
+    emptydir = ["--delete-emptydir-data"] if drain.delete_emptydir else []
+    return ["--drain", f"--drain-timeout {drain.timeout_s}", *emptydir]
 
 
 @click.command(
@@ -171,6 +218,7 @@ def apply(obj: dict[str, Any], /, **given: Any) -> int:  # noqa: ANN401 - option
 @site_option
 @risk_option
 @click.option("--with-roots", is_flag=True, help="Plan for the roots of what is selected, too.")
+@drain_options
 @select_option
 @target_option
 @click.option(
@@ -213,6 +261,7 @@ def plan(obj: dict[str, Any], /, **given: Any) -> int:  # noqa: ANN401 - options
     options = FixOptions(
         max_risk=Risk(given["max_risk"]) if given["max_risk"] else None,
         with_roots=given["with_roots"],
+        drain=drain_of(given),
     )
     output = given["output"]
     if output is not None:
@@ -250,13 +299,16 @@ def plan(obj: dict[str, Any], /, **given: Any) -> int:  # noqa: ANN401 - options
     is_flag=True,
     help="Undo although files were edited since, or others rely on it; edits go to its backup.",
 )
+@pace_options
 @click.pass_obj
 def undo(obj: dict[str, Any], /, **given: Any) -> int:  # noqa: ANN401 - options as click hands them
     """Put back every byte that a run of `fix` changed, last change first.
 
     Nothing is touched unless every file still is as that run left it; what someone edited
-    since is shown. An undo is a run, and can be undone.
+    since is shown. Nodes go in batches, as in fix; where one fails, later ones are not begun, and
+    the same command does the rest later. An undo is a run, and can be undone.
     """
+    from gapcheck.remediations.rolling import parse_pace
     from gapcheck.undoing import UndoRequest
     from gapcheck.undoing import undo as undo_run
 
@@ -279,6 +331,7 @@ def undo(obj: dict[str, Any], /, **given: Any) -> int:  # noqa: ANN401 - options
             loaded=load(given["site_path"]),
             targets=given["targets"],
             force=given["force"],
+            pace=parse_pace(given["canary"], given["batch"]),
             consent=consent,
             said=said,
         )

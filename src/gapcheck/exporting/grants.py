@@ -19,6 +19,23 @@ LEASE = "gapcheck"
 # RKE2 writes its config map anew, so that one is read and never patched.
 _PATCHED_MAPS = tuple(name for name in DNS_MAPS if not name.startswith("rke2-"))
 _PATCHED_WORKLOADS = ("deployments", "statefulsets", "daemonsets", "cronjobs")
+# What charts render in their own namespace; Helm's records are secrets or config maps.
+_CHART_KINDS = (
+    ("", "secrets"),
+    ("", "configmaps"),
+    ("", "services"),
+    ("", "serviceaccounts"),
+    ("", "persistentvolumeclaims"),
+    ("apps", "deployments"),
+    ("apps", "statefulsets"),
+    ("apps", "daemonsets"),
+    ("batch", "jobs"),
+    ("batch", "cronjobs"),
+    ("networking.k8s.io", "ingresses"),
+    ("networking.k8s.io", "networkpolicies"),
+    ("policy", "poddisruptionbudgets"),
+    ("autoscaling", "horizontalpodautoscalers"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +156,28 @@ def fix_grants(site: Site, secrets: tuple[str, ...]) -> Iterator[Grant]:
     )
     if site.release is not None:
         yield from _release_grants(namespace, secrets)
+        if site.release.chart and site.release.values:
+            yield from _upgrade_grants(namespace)
     yield from _dns_grants()
+
+
+def drain_grants() -> Iterator[Grant]:
+    """What `gapcheck fix --drain` asks for besides."""
+    yield Grant(
+        verbs=("get", "list", "patch"),
+        resource="nodes",
+        why="a node is cordoned and uncordoned, unless it is the last one that takes pods",
+    )
+    yield Grant(
+        verbs=("list",),
+        resource="pods",
+        why="which pods of a node have to go, in every namespace; whether they are gone",
+    )
+    yield Grant(
+        verbs=("create",),
+        resource="pods/eviction",
+        why="pods are evicted, never deleted: their disruption budgets decide",
+    )
 
 
 def _release_grants(namespace: str, secrets: tuple[str, ...]) -> Iterator[Grant]:
@@ -159,6 +197,21 @@ def _release_grants(namespace: str, secrets: tuple[str, ...]) -> Iterator[Grant]
                 namespace=namespace,
                 why="hostAliases and roll-outs, waited for; update is for undo",
             )
+
+
+def _upgrade_grants(namespace: str) -> Iterator[Grant]:
+    """What `helm upgrade` and `helm rollback` ask for: the kinds that charts have."""
+    for group, resource in _CHART_KINDS:
+        yield Grant(
+            verbs=("get", "list", "watch", "create", "update", "patch", "delete"),
+            group=group,
+            resource=resource,
+            namespace=namespace,
+            role="upgrade",
+            why="helm writes its own records and all that the chart renders. Leave this role out "
+            "where --max-risk outage is never given, and take from it what the chart has not; a "
+            "chart that makes other kinds needs rights on them, and gapcheck names these",
+        )
 
 
 def _dns_grants() -> Iterator[Grant]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from gapcheck.errors import UsageError
+from gapcheck.hostspec import SUDO
 from gapcheck.site import Auth, Cluster, Issuer, Node, NodesFrom, Registry, Release, Site
 
 KUBECONFIG, CA = "kubeconfig", "ca.crt"
@@ -38,14 +39,14 @@ class _Looks:
 
     def reachable(self, hostspec: str) -> str | None:
         """The hostspec as the pod writes it; None where it has no way there."""
-        scheme = hostspec.partition("://")[0].removeprefix("sudo+")
+        scheme = hostspec.partition("://")[0].removeprefix(SUDO)
         if not self.ssh or scheme != "ssh" or any(name in hostspec for name in _SSH_FILES):
             return None
         mark = "&" if "?" in hostspec else "?"
         return f"{hostspec}{mark}ssh_config={SSH_FOLDER}/config"
 
     def why(self, hostspec: str) -> str:
-        scheme = hostspec.partition("://")[0].removeprefix("sudo+")
+        scheme = hostspec.partition("://")[0].removeprefix(SUDO)
         if scheme != "ssh":
             return f"a pod has no way to {scheme}://"
         if not self.ssh:

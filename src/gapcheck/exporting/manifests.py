@@ -16,7 +16,7 @@ from typing import Any
 
 from gapcheck.exporting.objects import live_objects
 from gapcheck.exporting.source import Export, Recast, Source
-from gapcheck.exporting.text import comment, document
+from gapcheck.exporting.text import DOCUMENT, comment, document
 from gapcheck.fixtures.facts import HostAlias, Present, ReleaseFacts, Workload
 from gapcheck.model import DNS, RELEASE, CheckId, SubjectId
 from gapcheck.remediations.plan import PatchObject, PlannedChange
@@ -56,14 +56,14 @@ def _head(source: Source, parts: list[str]) -> str:
     if not parts:
         lines += comment("Nothing that was judged asks for a change of an object.")
         return "\n".join(lines) + "\n"
-    # An apply takes away what the same manager applied before and now leaves out: each export
-    # has a manager of its own, so that a later one undoes nothing of an earlier one.
-    manager = f"gapcheck-{hashlib.sha256(''.join(parts).encode()).hexdigest()[:8]}"
-    options = f"--server-side --field-manager={manager} --force-conflicts"
-    lines += (
-        f"#   kubectl apply {options} -f FILE",
-        "# A line that begins with `# $` is a command of its own.",
-    )
+    if any(part.startswith(DOCUMENT) for part in parts):  # kubectl fails where there is none
+        # An apply takes away what the same manager applied before and now leaves out: each export
+        # has a manager of its own, so that a later one undoes nothing of an earlier one.
+        manager = f"gapcheck-{hashlib.sha256(''.join(parts).encode()).hexdigest()[:8]}"
+        options = f"--server-side --field-manager={manager} --force-conflicts"
+        lines.append(f"#   kubectl apply {options} -f FILE")
+    if not all(part.startswith(DOCUMENT) for part in parts):
+        lines.append("# A line that begins with `# $` is a command of its own.")
     return "\n".join(lines) + "\n"
 
 

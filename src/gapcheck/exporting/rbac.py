@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from gapcheck.errors import UsageError
-from gapcheck.exporting.grants import Grant, check_grants, fix_grants
+from gapcheck.exporting.grants import Grant, check_grants, drain_grants, fix_grants
 from gapcheck.exporting.text import Noted, comment, document
 from gapcheck.site import Site
 
@@ -16,11 +16,19 @@ ACCOUNT = "gapcheck"
 _API = "rbac.authorization.k8s.io"
 
 
-def rbac(site: Site, *, purpose: str, namespace: str = "", secrets: Sequence[str] = ()) -> str:
+def rbac(
+    site: Site,
+    *,
+    purpose: str,
+    namespace: str = "",
+    secrets: Sequence[str] = (),
+    drains: bool = False,
+) -> str:
     """Account, roles and bindings for `purpose` (check or fix), as YAML documents.
 
     `namespace` is the account's own, by default the release's; `secrets` are names beside the
-    CA secret that a fix may patch. Raises UsageError where the site has no live cluster.
+    CA secret that a fix may patch; with `drains` it may drain nodes as well. Raises UsageError
+    where the site has no live cluster.
     """
     if site.cluster is None or not site.cluster.kubeconfig:
         what = "reads its cluster from a folder of manifests" if site.cluster else "has no cluster"
@@ -29,6 +37,7 @@ def rbac(site: Site, *, purpose: str, namespace: str = "", secrets: Sequence[str
     grants = [*check_grants(site)]
     if purpose == "fix":
         grants += fix_grants(site, tuple(dict.fromkeys((site.ca_secret.name, *secrets))))
+        grants += drain_grants() if drains else ()
     account = {"name": ACCOUNT, "namespace": home}
     documents = [
         document(

@@ -11,6 +11,7 @@ from gapcheck.errors import UsageError
 from gapcheck.exits import Exit
 from gapcheck.exporting.source import Export
 from gapcheck.exporting.text import comment
+from gapcheck.hostspec import SUDO
 from gapcheck.reports.writers import Wanted
 from gapcheck.site import NodesFrom, Site
 
@@ -197,8 +198,7 @@ def _called(site: Site) -> str:
 def _is_apart(site: Site) -> bool:
     """Whether nothing of the site is this machine itself."""
     return not any(
-        each.partition("://")[0].removeprefix("sudo+") in _OF_THIS_MACHINE
-        for each in _hostspecs(site)
+        each.partition("://")[0].removeprefix(SUDO) in _OF_THIS_MACHINE for each in _hostspecs(site)
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from gapcheck.remediations.editing.yaml_render import after_colon, flow, item, scalar
 
+DOCUMENT = "---\n"
 _WIDTH = 96
 _STEP = 2
 
@@ -39,7 +40,7 @@ def document(head: Iterable[str], body: Any) -> str:  # noqa: ANN401 - any tree 
     lines: Iterable[str] = _list(body, 0) if isinstance(body, list) else table(body, 0)
     if not body:
         lines = (flow(body),)
-    return "\n".join(("---", *head, *lines)) + "\n"
+    return DOCUMENT + "\n".join((*head, *lines)) + "\n"
 
 
 def table(value: Mapping[str, Any], column: int = 0) -> Iterator[str]:

@@ -52,14 +52,14 @@ def trusting(*roots: Pair, chain: tuple[Pair, ...]) -> tuple[Site, FactSet]:
     return site, h.served(h.with_file(facts, "site", "ca.crt", pem), *chain)
 
 
-@pytest.mark.parametrize("check", FAMILY)
+@pytest.mark.parametrize("check", [*FAMILY, "CERT-ISSUER-001"])
 def test_a_healthy_certificate_passes(check: str) -> None:
     site, facts = h.healthy()
     verdict = h.verdict_of(check, facts, site, "registry")
     assert (verdict.status, verdict.reason) == (Status.PASS, "")
 
 
-@pytest.mark.parametrize("check", FAMILY)
+@pytest.mark.parametrize("check", [*FAMILY, "CERT-ISSUER-001"])
 def test_a_registry_that_was_not_measured_is_never_a_pass(check: str) -> None:
     site, facts = h.healthy()
     unmeasured = msgspec.structs.replace(
@@ -514,3 +514,49 @@ def test_an_empty_subject_is_no_defect() -> None:
 
 def _registry() -> dict[str, Any]:
     return h.site().registry.model_dump()
+
+
+def of_issuer(pem: bytes | Absent | Unreadable, *chain: Pair, **keys: Any) -> Verdict:
+    """CERT-ISSUER-001 where the issuer's file holds `pem` and `chain` is served."""
+    facts = h.with_file(h.served(h.healthy()[1], *chain), "site", "issuer.crt", pem)
+    site = h.site(registry={**h.site().registry.model_dump(), **keys})
+    return h.verdict_of("CERT-ISSUER-001", facts, site, "registry")
+
+
+def test_a_certificate_of_another_ca_than_the_issuers_is_a_warning() -> None:
+    found = of_issuer(authority("Next CA").pem, h.leaf())
+    assert (found.status, found.severity) == (Status.WARN, Severity.MINOR)
+    assert "CN=Next CA" in found.findings[0].problem
+
+
+def test_a_certificate_below_an_intermediate_issuer_is_the_issuers() -> None:
+    inner = issue(common_name="Inner", san=None, is_ca=True, extended=None, by=h.ca())
+    assert of_issuer(inner.pem, issue(by=inner), inner).status is Status.PASS
+
+
+def test_an_issuer_of_the_same_name_and_another_key_is_another_one() -> None:
+    assert of_issuer(authority("Example Registry CA 2026").pem,
+                     h.leaf()).status is Status.WARN  # fmt: skip
+
+
+def test_an_issuer_that_ended_is_a_warning() -> None:
+    ended = authority("Former", not_before=NOW - dt.timedelta(days=400), days=300)
+    found = of_issuer(ended.pem, h.leaf())
+    assert found.status is Status.WARN
+
+
+def test_an_issuer_that_go_does_not_load_is_a_warning() -> None:
+    found = of_issuer(b"no PEM", h.leaf())
+    assert (found.status, found.findings[0].locus) == (Status.WARN, "issuer.crt")
+
+
+def test_without_an_issuers_pair_nothing_is_asked() -> None:
+    assert of_issuer(Absent(), h.leaf()).status is Status.NOT_APPLICABLE
+    for issuer in (None, "external"):
+        found = of_issuer(h.ca().pem, h.leaf(), issuer=issuer)
+        assert found.status is Status.NOT_APPLICABLE
+
+
+def test_an_issuer_that_was_not_read_is_an_error() -> None:
+    found = of_issuer(Unreadable("permission denied"), h.leaf())
+    assert (found.status, "permission denied" in found.reason) == (Status.ERROR, True)

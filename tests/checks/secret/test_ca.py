@@ -215,3 +215,56 @@ def test_one_of_two_secrets_of_the_same_name_is_not_enough(tmp_path: Path) -> No
     folder = Folder(tmp_path, second=secret({"ca.crt": ca().pem}))
     assert folder.verdict("SECRET-CA-002").status is Status.FAIL
     assert folder.verdict("SECRET-CA-003").status is Status.BLOCKED
+
+
+def test_a_secret_without_the_ca_to_come_warns_while_calls_still_work() -> None:
+    new = authority("Example Registry CA 2027")
+    facts = with_file(healthy()[1], "site", "ca.crt", ca().pem + new.pem)
+    found = verdict("SECRET-CA-004", facts)
+    assert found.status is Status.WARN
+    assert "Example Registry CA 2027" in found.findings[0].problem
+    assert verdict("SECRET-CA-003", facts).status is Status.PASS
+
+
+def test_a_secret_with_every_ca_of_the_file_passes() -> None:
+    new = authority("Example Registry CA 2027")
+    facts = with_file(healthy()[1], "site", "ca.crt", ca().pem + new.pem)
+    assert verdict("SECRET-CA-004", with_pem(facts, ca().pem + new.pem)).status is Status.PASS
+
+
+def test_one_ca_in_the_file_asks_nothing_more_of_the_secret() -> None:
+    assert verdict("SECRET-CA-004", healthy()[1]).status is Status.NOT_APPLICABLE
+
+
+def test_unreadable_secrets_leave_the_ca_to_come_unmeasured() -> None:
+    new = authority("Example Registry CA 2027")
+    facts = with_file(healthy()[1], "site", "ca.crt", ca().pem + new.pem)
+    facts = with_facts(facts, "release", secrets=Unreadable("403: cannot get secrets"))
+    assert verdict("SECRET-CA-004", facts).status in (Status.BLOCKED, Status.ERROR)
+
+
+def test_a_former_ca_in_the_secret_is_a_warning() -> None:
+    old = authority("Example Registry CA 2019")
+    found = verdict("SECRET-CA-005", with_pem(healthy()[1], old.pem + ca().pem))
+    assert found.status is Status.WARN
+    assert "still holds" in found.findings[0].problem
+    assert "Example Registry CA 2019" in found.findings[0].problem
+
+
+def test_a_secret_with_the_files_own_cas_holds_no_former_one() -> None:
+    new = authority("Example Registry CA 2027")
+    facts = with_file(healthy()[1], "site", "ca.crt", ca().pem + new.pem)
+    assert verdict("SECRET-CA-005", facts).status is Status.PASS
+    assert verdict("SECRET-CA-005", with_pem(facts, new.pem + ca().pem)).status is Status.PASS
+
+
+def test_a_secret_with_a_bundle_is_meant_for_more_than_the_registry() -> None:
+    others = b"".join(authority(f"Root {number}").pem for number in range(9))
+    facts = with_pem(healthy()[1], ca().pem + others)
+    found = verdict("SECRET-CA-005", facts)
+    assert (found.status, found.evidence[0].label) == (Status.PASS, "holds a bundle")
+
+
+def test_a_secret_that_was_not_read_is_never_free_of_former_cas() -> None:
+    facts = with_facts(healthy()[1], "release", secrets=Unreadable("403: cannot get secrets"))
+    assert verdict("SECRET-CA-005", facts).status in (Status.BLOCKED, Status.ERROR)

@@ -253,6 +253,14 @@ def test_what_cannot_be_planned_is_left_to_a_person() -> None:
     assert any("is immutable" in note for note in found.notes)
 
 
+def test_the_head_names_no_apply_where_there_are_commands_alone() -> None:
+    found = exported(leaking())
+    assert (len(documents(found)), len(commands(found))) == (0, 1)
+    assert "kubectl apply" not in found.text
+    assert "# $" in found.text.partition("\n\n")[0]
+    assert "# $" not in exported(without_secret()).text
+
+
 def manager(found: Export) -> str:
     (line,) = [each for each in found.text.splitlines() if "kubectl apply" in each]
     return line.partition("--field-manager=")[2].split()[0]

@@ -329,6 +329,19 @@ def _without_undo(text: str) -> str:
     return "---\n".join(part for part in text.split("---\n") if "gapcheck-undo" not in part)
 
 
+def test_what_helm_writes_is_a_role_of_its_own_where_the_site_names_a_chart() -> None:
+    known: dict[str, Any] = site().model_dump(by_alias=True)
+    known["release"]["chart"] = "chart"
+    text = rbac(site(release=known["release"]), purpose="fix")
+    roles = [each for each in documents(text) if each["metadata"]["name"] == "gapcheck-upgrade"]
+    assert [(each["kind"], each["metadata"]["namespace"]) for each in roles] == [
+        ("Role", "coder"),
+        ("RoleBinding", "coder"),
+    ]
+    without = "---\n".join(part for part in text.split("---\n") if "gapcheck-upgrade" not in part)
+    assert each_right(rules(without)) == each_right(rules(rbac(site(), purpose="fix")))
+
+
 def test_secrets_that_were_measured_may_be_patched_too() -> None:
     granted = rules(rbac(site(), purpose="fix", secrets=(CERT, "old-cert")))
     assert refused(granted, [Asked("patch", "", "secrets", "coder", "old-cert")]) == []

@@ -38,7 +38,7 @@ def planned(check: str, site: Site, facts: FactSet) -> list[Change]:
     """What the remedy of `check` plans for its findings."""
     evaluation = Evaluation(site, facts, catalogue(), now=NOW)
     verdict = evaluation.verdict(CheckId(check), REGISTRY)
-    assert verdict.status is Status.FAIL
+    assert verdict.status in (Status.FAIL, Status.WARN)
     remedy = catalogue().remedies[CheckId(check)]
     view = evaluation.view(REGISTRY)
     return [change for finding in verdict.findings for change in remedy.plan(finding, view)]
@@ -187,11 +187,10 @@ def test_a_new_ca_is_not_switched_to_while_clients_work_by_the_old_one() -> None
     assert "secret local-registry-cert" in reason
 
 
-def test_a_new_ca_that_all_clients_hold_may_be_switched_to() -> None:
-    """The bundle of each node, the secret and the CA file hold both CAs."""
-    coming = authority("Next CA")
+def everywhere(coming: Pair, *chain: Pair) -> tuple[Site, FactSet]:
+    """The bundle of each node, the secret and the CA file hold both CAs; `chain` is served."""
     both = h.ca().pem + coming.pem
-    site, facts = serving(issue(by=h.ca(), days=15))
+    site, facts = serving(*chain)
     facts = h.with_file(facts, "site", "issuer.crt", coming.pem)
     facts = h.with_file(facts, "site", "ca.crt", both)
     for node, bundle in (
@@ -205,9 +204,28 @@ def test_a_new_ca_that_all_clients_hold_may_be_switched_to() -> None:
     secret = release.secrets.value[0]
     key = msgspec.structs.replace(secret.keys[0], blob=blobs.add(both))
     secrets = Present((msgspec.structs.replace(secret, keys=(key,)),))
-    facts = h.with_facts(facts, "release", blobs.held, secrets=secrets)
+    return site, h.with_facts(facts, "release", blobs.held, secrets=secrets)
+
+
+def test_a_new_ca_that_all_clients_hold_may_be_switched_to() -> None:
+    site, facts = everywhere(authority("Next CA"), issue(by=h.ca(), days=15))
     kinds = [type(change) for change in planned("CERT-LIFE-002", site, facts)]
     assert kinds == [IssueCertificate, SwitchCertificate, RestartContainer]
+
+
+def test_a_certificate_of_the_former_ca_is_exchanged_once_all_clients_hold_the_new_one() -> None:
+    coming = authority("Next CA")
+    site, facts = everywhere(coming, h.leaf())
+    kinds = [type(change) for change in planned("CERT-ISSUER-001", site, facts)]
+    assert kinds == [IssueCertificate, SwitchCertificate, RestartContainer]
+    early = h.with_file(h.healthy()[1], "site", "issuer.crt", coming.pem)
+    assert "NODE-TRUST-008" in refused("CERT-ISSUER-001", site, early)
+
+
+def test_an_issuer_that_go_does_not_load_is_to_be_brought_again() -> None:
+    site, facts = h.healthy()
+    facts = h.with_file(facts, "site", "issuer.crt", b"no PEM")
+    assert "issuer.crt again" in refused("CERT-ISSUER-001", site, facts)
 
 
 def test_a_broken_ca_file_is_left_to_its_own_remedy_first() -> None:
@@ -419,6 +437,7 @@ def test_what_was_reissued_passes_so_that_a_second_round_plans_nothing() -> None
     ca = authority("New CA")
     leaf = issue(by=ca, san=(*issued.names, *issued.addresses), days=issued.days)
     done = h.served(h.with_file(facts, "site", "ca.crt", ca.pem), leaf)
+    done = h.with_file(done, "site", "issuer.crt", ca.pem)
     for check in catalogue().checks:
         if check.startswith("CERT-"):
             subject = "site" if check == "CERT-FILE-001" else "registry"

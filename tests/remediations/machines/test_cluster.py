@@ -43,7 +43,10 @@ class ClusterPlaces(Places):
 def here(tmp_path: Path) -> Iterator[ClusterPlaces]:
     with object_api(tmp_path) as api:
         secret = {"apiVersion": "v1", "kind": "Secret", "type": "Opaque"}
-        name = {"name": "local-registry-cert", "namespace": "coder", "labels": {"a": "b"}}
+        name = {
+            "name": "local-registry-cert", "namespace": "coder", "labels": {"a": "b"},
+            "managedFields": [{"manager": "gitops", "operation": "Apply"}],
+        }  # fmt: skip
         api.put(CERT, {**secret, "metadata": name, "data": {"old": "eA==", "key": "c2VjcmV0"}})
         pod = {"metadata": {}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
         api.put(
@@ -133,6 +136,44 @@ def test_objects_are_patched_made_rolled_out_and_put_back(here: ClusterPlaces) -
 
     assert states(here.undo()) == ["undone"]
     assert objects(here) == before
+
+
+def rolls_out(here: ClusterPlaces) -> Any:
+    image = [{"name": "c", "image": "other"}]
+    return plan_of(
+        patch(
+            here, WORKLOAD, {"spec": {"template": {"spec": {"containers": image}}}}, rolls_out=True
+        )
+    )
+
+
+def test_an_undo_waits_for_the_former_pods(here: ClusterPlaces) -> None:
+    here.apply(rolls_out(here))
+
+    (result,) = here.undo()
+
+    name = "Deployment/coder/coderd"
+    assert result.detail == f"{name} put back and rolled out (2 of 2 new pods are ready)"
+
+
+def test_pods_that_do_not_come_back_in_time_are_said_and_fail_no_undo(here: ClusterPlaces) -> None:
+    here.apply(rolls_out(here))
+    here.api.stuck = True
+
+    (result,) = here.undo()
+
+    assert result.state == "undone"
+    assert result.detail.endswith("put back; after 2 s 0 of 2 new pods are ready")
+
+
+def test_pods_that_were_not_ready_before_a_run_are_not_waited_for(here: ClusterPlaces) -> None:
+    here.api.stuck = True
+    here.api.kept(WORKLOAD, here.api.objects[WORKLOAD])
+    here.apply(rolls_out(here))
+
+    (result,) = here.undo()
+
+    assert result.detail.endswith("its pods were not ready before either and are not waited for")
 
 
 def test_an_undo_of_objects_can_be_undone(here: ClusterPlaces) -> None:
@@ -247,6 +288,37 @@ def test_a_run_that_is_killed_at_any_boundary_can_be_undone_and_repeated(
             assert at > 12
             return
         assert code == 77
+
+
+def test_an_undo_that_is_killed_at_any_boundary_is_asked_for_again(here: ClusterPlaces) -> None:
+    before = objects(here)
+    for at in range(1, 60):
+        run = f"run-{at:02}"
+        child = os.fork()
+        if child == 0:
+            seen: list[str] = []
+
+            def hook(step: str, seen: list[str] = seen, at: int = at) -> None:
+                seen.append(step)
+                if len(seen) == at:
+                    os._exit(77)
+
+            try:
+                here.apply(plan_of(*whole(here)), run=run)
+                here.undo(run, by=f"{run}-a", hook=hook)
+                os._exit(0)
+            finally:
+                os._exit(1)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        here.api.objects.pop(LEASE, None)
+        if code == 77:
+            assert states(here.undo(run, by=f"{run}-b")) == ["undone"], at
+        assert objects(here) == before, at
+        if code == 0:
+            assert at > 12
+            return
+        assert code == 77, at
+    pytest.fail("the undo never ended by itself")
 
 
 def machine(here: ClusterPlaces) -> ClusterMachine:

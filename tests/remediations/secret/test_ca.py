@@ -13,7 +13,8 @@ from support.manifests import secret
 
 from gapcheck.errors import CannotPlan
 from gapcheck.fixtures.facts import FactSet, Present, Unreadable
-from gapcheck.model import Risk, Status
+from gapcheck.model import CheckId, Risk, Status
+from gapcheck.registry import catalogue
 from gapcheck.remediations.plan import EditYaml, PatchObject, Stage, WriteFile
 
 RIGHT = base64.b64encode(ca().pem).decode()
@@ -152,3 +153,42 @@ def test_of_a_whole_bundle_only_what_verifies_the_registry_goes_in() -> None:
     patch, _ = planned("SECRET-CA-002", facts, healthy()[0], "release")
     assert isinstance(patch, PatchObject)
     assert patch.patch == {"data": {"registry.crt": RIGHT}}
+
+
+def test_the_ca_to_come_goes_into_the_manifest_beside_todays(tmp_path: Path) -> None:
+    new = authority("Example Registry CA 2027")
+    folder = Folder(tmp_path)
+    folder.rest = with_file(folder.rest, "site", "ca.crt", ca().pem + new.pem)
+    (change,) = folder.repair("SECRET-CA-004")
+    assert isinstance(change, EditYaml)
+    assert folder.verdict("SECRET-CA-004").status is Status.PASS
+    assert folder.verdict("SECRET-CA-003").status is Status.PASS
+    assert folder.plan("SECRET-CA-004") == []
+
+
+def test_the_ca_to_come_goes_into_the_live_secret_and_its_pods_start_anew() -> None:
+    new = authority("Example Registry CA 2027")
+    known, facts = healthy()
+    facts = with_file(facts, "site", "ca.crt", ca().pem + new.pem)
+    change, pods = planned("SECRET-CA-004", facts, known, "release")
+    assert isinstance(change, PatchObject)
+    both = base64.b64encode(ca().pem + new.pem).decode()
+    assert change.patch["data"] == {"registry.crt": both}
+    assert isinstance(pods, PatchObject)
+    assert pods.rolls_out
+
+
+def test_a_former_ca_goes_out_of_the_secret_as_an_outage_that_is_consented_to(
+    tmp_path: Path,
+) -> None:
+    folder = Folder(tmp_path)
+    new = authority("Example Registry CA 2027")
+    folder.rest = with_file(folder.rest, "site", "ca.crt", ca().pem + new.pem)
+    folder.repair("SECRET-CA-004")
+    folder.rest = with_file(folder.rest, "site", "ca.crt", ca().pem)
+    assert folder.verdict("SECRET-CA-005").status is Status.WARN
+    (change,) = folder.repair("SECRET-CA-005")
+    assert isinstance(change, EditYaml)
+    assert folder.verdict("SECRET-CA-005").status is Status.PASS
+    assert folder.plan("SECRET-CA-005") == []
+    assert catalogue().remedies[CheckId("SECRET-CA-005")].risk is Risk.OUTAGE
