@@ -8,8 +8,16 @@ from __future__ import annotations
 import difflib
 
 from gapcheck.errors import EditRefused
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import ContainerFact, Present, RegistryFacts
 from gapcheck.remediations.edits import apply_edit
-from gapcheck.remediations.plan import FileChange, Output, SetMode, WriteFile
+from gapcheck.remediations.plan import (
+    FileChange,
+    Output,
+    RecreateContainer,
+    SetMode,
+    WriteFile,
+)
 
 
 def file_diff(change: FileChange, content: bytes | None, *, redacted: bool = False) -> str:
@@ -59,3 +67,41 @@ def _lines(text: str) -> list[str]:
 
 def _old(change: FileChange) -> str:
     return "/dev/null" if change.before_sha256 is None else change.path
+
+
+def container_diff(change: RecreateContainer, facts: FactSet) -> str:
+    """The settings of a container that `change` alters, line by line.
+
+    Values that were not measured, as they may be secret, are masked.
+    """
+    container = _container(change, facts)
+    environment = container.environment if container else {}
+    lines = [f"--- container {change.name}", f"+++ container {change.name}"]
+    asked = dict(change.set_env)
+    gone = (*change.unset_env, *(name for name in asked if name in environment))
+    lines += [f"-env {name}={environment.get(name, '***')}" for name in gone]
+    lines += [f"+env {name}={value}" for name, value in asked.items()]
+    for volume in change.volumes:
+        mounts = container.mounts if container else ()
+        lines += [
+            f"-mount {each.type} {each.name or each.source} {each.destination}"
+            for each in mounts
+            if each.destination == volume.destination
+        ]
+        lines.append(f"+mount volume {volume.name} {volume.destination} (with a copy of its data)")
+    if change.restart_policy:
+        lines.append(f"+restart policy {change.restart_policy}")
+    return "\n".join((*lines, ""))
+
+
+def container_note(change: RecreateContainer) -> str:
+    """What making it anew costs."""
+    copied = ", and for as long as its data is copied" if change.volumes else ""
+    return f"the registry is away for seconds{copied}; the former container is kept, stopped"
+
+
+def _container(change: RecreateContainer, facts: FactSet) -> ContainerFact | None:
+    match facts.by_subject.get(change.target):
+        case RegistryFacts(machine=Present(value=machine)):
+            return machine.container.value if isinstance(machine.container, Present) else None
+    return None

@@ -43,7 +43,8 @@ def foreign(entries: Sequence[Entry], machine: Machine) -> tuple[Foreign, ...]:
         if not change.is_ours(now)
     ]
     left = {entry.effect["object"]: entry for entry in _of_objects(entries)}
-    words = (machine.foreign_object(entry.effect) for entry in left.values())
+    words = [machine.foreign_object(entry.effect) for entry in left.values()]
+    words += [machine.foreign_container(entry.effect) for entry in _of_containers(entries)]
     return (*found, *(Foreign(target=machine.target, what=word) for word in words if word))
 
 
@@ -56,6 +57,12 @@ def _of_objects(entries: Iterable[Entry]) -> Iterator[Entry]:
     for entry in entries:
         if "object" in entry.effect and entry.step == "applied" and not entry.final:
             yield entry
+
+
+def _of_containers(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """The last entry about each container that was made anew."""
+    last = {each.effect["recreated"]: each for each in entries if "recreated" in each.effect}
+    yield from (each for each in last.values() if each.step == "applied")
 
 
 def foreign_diff(

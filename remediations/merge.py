@@ -21,6 +21,7 @@ from gapcheck.remediations.plan import (
     LineEdit,
     Output,
     PatchObject,
+    RecreateContainer,
     RefreshTrustStore,
     RemoveFile,
     SetMode,
@@ -94,6 +95,8 @@ def _same_key(change: AnyChange) -> str:
     # Two patches of one object would carry the same resource version: the second is refused.
     if isinstance(change, PatchObject):
         return f"object {change.api_version} {change.kind} {change.namespace}/{change.name}"
+    if isinstance(change, RecreateContainer):
+        return f"container {change.target} {change.name}"
     return change.id
 
 
@@ -107,8 +110,29 @@ def _joined(one: Draft, other: Draft) -> Draft:
         )
     if isinstance(change, PatchObject) and isinstance(other.change, PatchObject):
         change = _patched(change, other.change)
+    if isinstance(change, RecreateContainer) and isinstance(other.change, RecreateContainer):
+        change = _recreated(change, other.change)
     causes = tuple(dict.fromkeys((*one.causes, *other.causes)))
     return replace(one, change=change, causes=causes, risk=max(one.risk, other.risk, key=_rank))
+
+
+def _recreated(one: RecreateContainer, other: RecreateContainer) -> RecreateContainer:
+    """One making anew that does what both do: a second would not find the container again."""
+    environment = dict(one.set_env)
+    for name, value in other.set_env:
+        if environment.setdefault(name, value) != value:
+            raise _Contradiction(f"they set {name} to two values")
+    volumes = {each.destination: each for each in one.volumes}
+    for each in other.volumes:
+        if volumes.setdefault(each.destination, each) != each:
+            raise _Contradiction(f"they mount two volumes at {each.destination}")
+    return msgspec.structs.replace(
+        one,
+        set_env=tuple(environment.items()),
+        unset_env=tuple(dict.fromkeys((*one.unset_env, *other.unset_env))),
+        volumes=tuple(volumes.values()),
+        restart_policy=one.restart_policy or other.restart_policy,
+    )
 
 
 def _patched(one: PatchObject, other: PatchObject) -> PatchObject:

@@ -26,6 +26,7 @@ from gapcheck.remediations.plan import (
     Literal,
     Output,
     PatchObject,
+    RecreateContainer,
     RefreshTrustStore,
     RemoveFile,
     RestartContainer,
@@ -117,16 +118,10 @@ class Workshop:
                 return self._issue(change_id, change, machine)
             case SwitchCertificate():
                 return self._switch(change_id, change, machine)
-            case DrainNode():
-                effect = {CORDON: change.name, "run": self.run}
-                act: Act = partial(machine.drain_node, change, self.run)
-            case UncordonNode(name=name):
-                effect = {UNCORDON: name, "run": self.run}
-                act = partial(machine.uncordon_node, name, self.run)
+            case RecreateContainer():
+                return self._recreate(change_id, change, machine)
             case _:
                 return (self._effect(change_id, change, machine),)
-        kind = type(change).__name__
-        return (Operation(id=change_id, kind=kind, machine=machine, effect=effect, act=act),)
 
     def _mode(self, change_id: str, change: SetMode, machine: Machine) -> tuple[Operation, ...]:
         state = machine.look(change.path, read=False).state
@@ -254,6 +249,22 @@ class Workshop:
             ),
         )
 
+    def _recreate(
+        self, change_id: str, change: RecreateContainer, machine: Machine
+    ) -> tuple[Operation, ...]:
+        effect = machine.look_container(change)
+        if not effect:
+            return ()
+        return (
+            Operation(
+                id=change_id,
+                kind="RecreateContainer",
+                machine=machine,
+                effect=effect,
+                act=lambda: machine.recreate_container(change, effect, timeout_s=self.wait_s),
+            ),
+        )
+
     def _effect(self, change_id: str, change: AnyChange, machine: Machine) -> Operation:
         trees: tuple[str, ...] = ()
         final = False
@@ -294,7 +305,7 @@ class Workshop:
                 }
                 act = lambda: machine.upgrade_release(change, self.run)  # noqa: E731 - one of five
             case _:
-                raise RepairRefused(str(change.target), f"{type(change).__name__} is not known")
+                effect, act = self._of_node(change, machine)
         return Operation(
             id=change_id,
             kind=type(change).__name__,
@@ -304,6 +315,19 @@ class Workshop:
             effect=effect,
             act=act,
         )
+
+    def _of_node(self, change: AnyChange, machine: Machine) -> tuple[dict[str, str], Act]:
+        """What is done to a node of the cluster, and how it is noted."""
+        match change:
+            case DrainNode(name=name):
+                drain = partial(machine.drain_node, change, self.run)
+                return {CORDON: name, "run": self.run}, drain
+            case UncordonNode(name=name):
+                return {UNCORDON: name, "run": self.run}, partial(
+                    machine.uncordon_node, name, self.run
+                )
+            case _:
+                raise RepairRefused(str(change.target), f"{type(change).__name__} is not known")
 
 
 def _wanted(change: FileChange, looked: Looked, content: bytes | None) -> FileState:

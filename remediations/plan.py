@@ -190,6 +190,34 @@ class RestartContainer(Change, frozen=True, kw_only=True, tag="restart-container
         return Risk.RESTART
 
 
+class NewVolume(msgspec.Struct, frozen=True, kw_only=True):
+    """A named volume that takes the place, and a copy of the data, of what is at `destination`."""
+
+    name: str
+    destination: str
+
+
+class RecreateContainer(Change, frozen=True, kw_only=True, tag="recreate-container"):
+    """Make a container anew with other settings; all the rest is as it was, image and data too.
+
+    `before_id` is the container it must still be: under one id nothing of what a plan shows
+    changes. `set_env` and `unset_env` hold names and values that are no secret. The former
+    container is kept, stopped, under another name.
+    """
+
+    name: str
+    before_id: str
+    set_env: tuple[tuple[str, str], ...] = ()
+    unset_env: tuple[str, ...] = ()
+    volumes: tuple[NewVolume, ...] = ()
+    restart_policy: str = ""
+
+    @property
+    def risk(self) -> Risk:
+        """The registry is away while it is made, and for as long as data is copied."""
+        return Risk.OUTAGE
+
+
 class PatchObject(Change, frozen=True, kw_only=True, tag="patch-object"):
     """Merge-patch a live object that is still the one that was measured.
 
@@ -319,6 +347,7 @@ AnyChange = (
     | RestartUnit
     | SetContainer
     | RestartContainer
+    | RecreateContainer
     | PatchObject
     | UpgradeRelease
     | IssueCertificate

@@ -25,7 +25,7 @@ from gapcheck.model import (
     is_named,
 )
 from gapcheck.registry import Remedy
-from gapcheck.remediations.diff import file_diff
+from gapcheck.remediations.diff import container_diff, container_note, file_diff
 from gapcheck.remediations.draining import Drain, undrainable, with_drains
 from gapcheck.remediations.merge import Draft, merged
 from gapcheck.remediations.plan import (
@@ -40,6 +40,7 @@ from gapcheck.remediations.plan import (
     PatchObject,
     Plan,
     PlannedChange,
+    RecreateContainer,
     RefreshTrustStore,
     RemoveFile,
     RestartContainer,
@@ -280,6 +281,7 @@ _STAGES: Mapping[type[Change], Stage] = {
     SwitchCertificate: Stage.LEAF,
     SetContainer: Stage.REGISTRY,
     RestartContainer: Stage.REGISTRY,
+    RecreateContainer: Stage.REGISTRY,
     UpgradeRelease: Stage.RELEASE,
 }
 
@@ -319,6 +321,8 @@ def _planned(draft: Draft, facts: FactSet) -> PlannedChange:
             diff = file_diff(change, content, redacted=bool(fact and fact.redacted))
         else:
             diff = f"(no diff: the content of {change.path} was not taken)\n"
+    elif isinstance(change, RecreateContainer):
+        diff = container_diff(change, facts)
     if isinstance(change, UpgradeRelease):
         diff = upgrade_diff(change, facts)
     return PlannedChange(
@@ -335,16 +339,10 @@ def _note(change: AnyChange, facts: FactSet) -> str:
     node = facts.by_subject.get(change.target)
     if isinstance(change, RestartUnit) and isinstance(node, NodeFacts) and not node.running:
         return "takes effect at the next boot"
-    if isinstance(change, RefreshTrustStore) and change.final:
-        return (
-            "final: a private key leaked into the store; no copy of it is kept, and an undo "
-            "rebuilds the store instead of putting it back"
-        )
     if getattr(change, "final", False):
-        return (
-            "final: the private key in it counts as leaked; it is not kept and not put back. "
-            "Where it still signs or serves anything, issue another"
-        )
+        return _final_note(change)
+    if isinstance(change, RecreateContainer):
+        return container_note(change)
     if isinstance(change, UpgradeRelease):
         return (
             f"helm upgrade of revision {change.revision}; pods start anew, hooks of the chart run"
@@ -354,6 +352,18 @@ def _note(change: AnyChange, facts: FactSet) -> str:
         life = counted(change.days, "day")
         return f"certificate for {names}, {life}; keys are made when it is applied"
     return ""
+
+
+def _final_note(change: AnyChange) -> str:
+    if isinstance(change, RefreshTrustStore):
+        return (
+            "final: a private key leaked into the store; no copy of it is kept, and an undo "
+            "rebuilds the store instead of putting it back"
+        )
+    return (
+        "final: the private key in it counts as leaked; it is not kept and not put back. "
+        "Where it still signs or serves anything, issue another"
+    )
 
 
 def measured_file(facts: FactSet, target: SubjectId, path: str) -> FileFact | None:

@@ -174,7 +174,7 @@ def restore_effects(entries: Iterable[Entry], *, machine: Machine, wait_s: float
     words: list[str] = []
     restarts: dict[tuple[str, str], None] = {}
     for entry in reversed(list(entries)):
-        words += _settings(entry, machine)
+        words += _settings(entry, machine, wait_s)
         restarts |= {(kind, entry.effect[kind]): None for kind in RESTARTS if kind in entry.effect}
     for kind, name in restarts:
         restarted = machine.restart_unit if kind == "unit" else machine.restart_container
@@ -182,11 +182,13 @@ def restore_effects(entries: Iterable[Entry], *, machine: Machine, wait_s: float
     return [word for word in words if word]
 
 
-def _settings(entry: Entry, machine: Machine) -> Iterator[str]:
+def _settings(entry: Entry, machine: Machine, wait_s: float) -> Iterator[str]:
     """Set back what one step did beside files and restarts."""
     effect = entry.effect
     if "container" in effect:
         yield machine.set_restart_policy(effect["container"], effect["policy"])
+    if "recreated" in effect:
+        yield machine.restore_container(effect, timeout_s=wait_s)
     if "object" in effect and not entry.final:
         yield machine.restore_object(effect).get("word", "")
     if "object" in effect and entry.final:

@@ -220,7 +220,7 @@ def _entry_lines(entry: Entry, planned: PlannedChange | None) -> Iterator[str]:
     begun = "" if entry.step == "applied" else "  (was under way when the run ended)"
     paths = [each.path for each in (entry.after or entry.intended)]
     effect = entry.effect
-    kinds = (CORDON, "unit", "restart", "container")
+    kinds = (CORDON, "unit", "restart", "container", "recreated", "put_back")
     named = next((effect[each] for each in kinds if each in effect), "")
     what = named or effect.get("object") or ", ".join(paths[:1])
     more = f" and {counted(len(paths) - 1, 'more file')}" if len(paths) > 1 else ""

@@ -91,6 +91,11 @@ def plan_undo(
     lines = [_line(each) for each in reversed(changes) if not each.final]
     lines += [_effect_line(each) for each in reversed(entries) if each.effect]
     kept = [f"{each.target} {each.before.path}: {GONE}" for each in changes if each.final]
+    kept += [
+        f"{each.target} container {each.effect['put_back']}: gapcheck fix makes it anew"
+        for each in entries
+        if "put_back" in each.effect
+    ]
     if runs.is_torn(run_id):
         kept.append("the last line of the journal was cut off: the step it names was not begun")
     return UndoPlan(
@@ -177,8 +182,9 @@ def _effect_words(entry: Entry) -> str:
             words = f"node {effect[CORDON]} uncordoned, where the run cordoned it"
         case effect if REFRESH in effect:
             words = "trust store rebuilt: the former one held a private key"
-        case {"container": name, "policy": policy}:
-            words = f"container {name}: restart policy {policy}"
+        case {"container": name, "policy": was} | {"recreated": name, "old": was}:
+            what = "restart policy" if "policy" in entry.effect else "the former one,"
+            words = f"container {name}: {what} {was[:12]}"
         case {"object": name, "revision": revision}:
             words = f"{name}: helm rollback to revision {revision}"
         case {"object": name}:
@@ -367,7 +373,7 @@ def _effects(entries: Sequence[Entry], machine: Machine, wait_s: float) -> Itera
     restarts: dict[tuple[str, str], str] = {}
     for entry in reversed(entries):
         effect = entry.effect
-        yield from _settings(entry, machine)
+        yield from _settings(entry, machine, wait_s)
         for kind in RESTARTS:
             if kind in effect:
                 restarts[kind, effect[kind]] = entry.detail  # in the end, that of the first
@@ -378,13 +384,16 @@ def _effects(entries: Sequence[Entry], machine: Machine, wait_s: float) -> Itera
         yield _operation(machine, {kind: name}, act)
 
 
-def _settings(entry: Entry, machine: Machine) -> Iterator[Operation]:
+def _settings(entry: Entry, machine: Machine, wait_s: float) -> Iterator[Operation]:
     """What one step did beside files and restarts, put back."""
     effect = entry.effect
     if "container" in effect:
         name, policy = effect["container"], effect["policy"]
         back = {"container": name, "policy": effect["was_set"], "was_set": policy}
         yield _operation(machine, back, partial(machine.set_restart_policy, name, policy))
+    if "recreated" in effect:
+        former = partial(machine.restore_container, effect, timeout_s=wait_s)
+        yield _operation(machine, {"put_back": effect["recreated"]}, former)
     if "object" in effect and not entry.final:
         yield _operation(machine, effect, partial(machine.restore_object, effect))
     if CORDON in effect:

@@ -86,8 +86,6 @@ def container_runs(view: RegistryView) -> Judgement:
     scope=Scope.REGISTRY,
     severity=Severity.MAJOR,
     source=Source(step=2, fault=("R17",)),
-    manual="moving images needs a new container: copy its volume to a directory, then "
-    "docker run the same image with -v DIRECTORY:/var/lib/registry.",
 )
 def images_lie_in_a_volume(view: RegistryView) -> Judgement:
     """The registry keeps its images in a named volume or a directory of its machine, writable."""
@@ -98,7 +96,7 @@ def images_lie_in_a_volume(view: RegistryView) -> Judgement:
         "mount", f"{mount.type} {mount.name or mount.source}" if mount else "none", root
     )
     yield seen
-    problem = _volume_problem(mount, root)
+    kind, problem = _volume_problem(mount, root)
     if problem:
         yield Finding(
             problem=f"container {container.name}: {problem}",
@@ -108,6 +106,7 @@ def images_lie_in_a_volume(view: RegistryView) -> Judgement:
             else "pushes fail: read-only file system",
             remedy_hint=f"make the container anew with -v DIRECTORY:{root}",
             locus=container.name,
+            data={"kind": kind, "place": mount.destination if mount else root},
         )
 
 
@@ -121,11 +120,13 @@ def _mount_of(root: str, container: ContainerFact) -> MountFact | None:
     return max(inside, key=lambda mount: len(mount.destination), default=None)
 
 
-def _volume_problem(mount: MountFact | None, root: str) -> str:
+def _volume_problem(mount: MountFact | None, root: str) -> tuple[str, str]:
+    """The kind of what is wrong, and its words; two '' where nothing is."""
     if mount is None:
-        return f"{root} lies in the container itself"
+        return "layer", f"{root} lies in the container itself"
     if mount.type == "tmpfs":
-        return f"{root} lies in memory"
+        return "memory", f"{root} lies in memory"
     if mount.type == "volume" and _ANONYMOUS.fullmatch(mount.name):
-        return f"{root} is an anonymous volume, which docker rm -v deletes with the container"
-    return "" if mount.writable else f"{root} is mounted read-only"
+        words = f"{root} is an anonymous volume, which docker rm -v deletes with the container"
+        return "anonymous", words
+    return ("", "") if mount.writable else ("read-only", f"{root} is mounted read-only")

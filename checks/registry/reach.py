@@ -48,9 +48,6 @@ def registry_is_reachable(view: RegistryView) -> Judgement:
     severity=Severity.CRITICAL,
     after=("REG-NET-001",),
     source=Source(step=2, fault=("R04",)),
-    manual="it was started without its certificate: set REGISTRY_HTTP_TLS_CERTIFICATE and "
-    "REGISTRY_HTTP_TLS_KEY (a misspelt name is only warned about in its log) and create the "
-    "container again. Telling clients to use plain HTTP is no repair.",
 )
 def registry_does_not_speak_plain_http(view: RegistryView) -> Judgement:
     """The registry's port answers by TLS, not by plain HTTP."""
@@ -72,7 +69,8 @@ def registry_does_not_speak_plain_http(view: RegistryView) -> Judgement:
             Evidence("TLS handshake", tls.error or "none", tls.peer),
         ),
         consequence="every pull fails: http: server gave HTTP response to HTTPS client",
-        remedy_hint="start the registry with its certificate and key",
+        remedy_hint="start the registry with REGISTRY_HTTP_TLS_CERTIFICATE and _KEY set; a "
+        "misspelt name is only a warning in its log",
         locus=tls.peer,
     )
 

@@ -10,7 +10,13 @@ from typing import Protocol
 from gapcheck.errors import RepairFailed, RepairRefused, TargetError
 from gapcheck.model import SubjectId
 from gapcheck.remediations.journal import FileState
-from gapcheck.remediations.plan import Change, DrainNode, PatchObject, UpgradeRelease
+from gapcheck.remediations.plan import (
+    Change,
+    DrainNode,
+    PatchObject,
+    RecreateContainer,
+    UpgradeRelease,
+)
 from gapcheck.remediations.side_by_side import side_by_side
 
 log = logging.getLogger(__name__)
@@ -146,6 +152,27 @@ class Machine(Protocol):
         """Restart a container and wait until it runs; a word about it."""
         ...
 
+    def look_container(self, change: RecreateContainer) -> dict[str, str]:
+        """What `restore_container` needs of the container that `change` makes anew.
+
+        {} where it is as `change` asks already. Refuses what could not be made the same again.
+        """
+        ...
+
+    def recreate_container(
+        self, change: RecreateContainer, effect: Mapping[str, str], *, timeout_s: float
+    ) -> dict[str, str]:
+        """Make a container anew and wait until it runs; its id as `new`, and a `word`."""
+        ...
+
+    def restore_container(self, effect: Mapping[str, str], *, timeout_s: float) -> str:
+        """Put the former container back into its place, from wherever that was left."""
+        ...
+
+    def foreign_container(self, effect: Mapping[str, str]) -> str:
+        """A word where the container is not the one that `effect` left, ''."""
+        ...
+
     def patch_object(self, change: PatchObject, run: str) -> dict[str, str]:
         """Patch a live object that is still the measured one; what `restore_object` needs."""
         ...
@@ -211,6 +238,32 @@ class WithoutObjects:
         """Refuse: nodes are uncordoned in a cluster."""
         del run
         raise RepairRefused(str(self.target), f"the node {name} is not uncordoned from here")
+
+
+class WithoutEngine:
+    """The part of a machine that has no container engine."""
+
+    target: SubjectId
+
+    def look_container(self, change: RecreateContainer) -> dict[str, str]:
+        """Refuse: no engine is here."""
+        raise RepairRefused(str(self.target), f"container {change.name} cannot be made from here")
+
+    def recreate_container(
+        self, change: RecreateContainer, effect: Mapping[str, str], *, timeout_s: float
+    ) -> dict[str, str]:
+        """Refuse: no engine is here."""
+        del effect, timeout_s
+        return self.look_container(change)
+
+    def restore_container(self, effect: Mapping[str, str], *, timeout_s: float) -> str:
+        """Refuse: no engine is here."""
+        del timeout_s
+        raise RepairRefused(str(self.target), f"container {effect['recreated']} is not here")
+
+    def foreign_container(self, effect: Mapping[str, str]) -> str:
+        """Nothing is here."""
+        return f"container {effect['recreated']} is not here"
 
 
 def give_free(machines: Iterable[Machine], *, parallel: int = 1) -> None:

@@ -10,6 +10,7 @@ from gapcheck.errors import RepairFailed, RepairRefused
 from gapcheck.fixtures.targets.root import RootTarget
 from gapcheck.model import SubjectId
 from gapcheck.remediations.lock import FolderLocks
+from gapcheck.remediations.machines.base import WithoutEngine
 from gapcheck.remediations.machines.debian_store import refresh_debian_store
 from gapcheck.remediations.machines.files import FileMachine
 from gapcheck.state import State
@@ -23,7 +24,7 @@ _TOOLS = {
 _TOOL_TIMEOUT_S = 120
 
 
-class _Processless(FileMachine):
+class _Processless(WithoutEngine, FileMachine):
     """Files whose readers start later: restarts need nothing now."""
 
     def validate(self, path: str, content: bytes) -> None:

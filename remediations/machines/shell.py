@@ -20,6 +20,8 @@ from gapcheck.fixtures.targets.base import Target
 from gapcheck.model import SubjectId
 from gapcheck.remediations.journal import FileState
 from gapcheck.remediations.machines.base import Holder, Looked, WithoutObjects
+from gapcheck.remediations.machines.containers import Containers
+from gapcheck.remediations.plan import RecreateContainer
 
 STATE_DIR = "/var/lib/gapcheck"
 STALE_S = 900
@@ -36,7 +38,8 @@ _TOOLS: Mapping[str, tuple[str, ...]] = {
 
 @cache
 def _operations() -> str:
-    return (resources.files(__package__) / "operations.sh").read_text()
+    folder = resources.files(__package__)
+    return "".join((folder / each).read_text() for each in ("operations.sh", "containers.sh"))
 
 
 class ShellMachine(WithoutObjects):
@@ -49,6 +52,7 @@ class ShellMachine(WithoutObjects):
         self._shell = target
         self._state_dir = state_dir
         self._held = ""
+        self._containers = Containers(subject, self._run)
 
     def lock(self, holder: Holder) -> str:
         """Hold the machine by a file there that every operation renews; see `Machine.lock`.
@@ -205,6 +209,24 @@ class ShellMachine(WithoutObjects):
     def restart_container(self, container: str, *, timeout_s: float) -> str:
         """Restart a container and wait until it runs."""
         return self._waited("restart_container", container, timeout_s)
+
+    def look_container(self, change: RecreateContainer) -> dict[str, str]:
+        """What is needed to put the container back; see `Machine.look_container`."""
+        return self._containers.look(change)
+
+    def recreate_container(
+        self, change: RecreateContainer, effect: Mapping[str, str], *, timeout_s: float
+    ) -> dict[str, str]:
+        """Make a container anew and wait until it runs."""
+        return self._containers.recreate(change, effect, timeout_s=timeout_s)
+
+    def restore_container(self, effect: Mapping[str, str], *, timeout_s: float) -> str:
+        """Put the former container back into its place."""
+        return self._containers.restore(effect, timeout_s=timeout_s)
+
+    def foreign_container(self, effect: Mapping[str, str]) -> str:
+        """A word where the container is not the one that the run left."""
+        return self._containers.foreign(effect)
 
     def _waited(self, operation: str, name: str, wait_s: float) -> str:
         timeout_s = wait_s + _TIMEOUT_S

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from gapcheck.errors import RepairRefused
 from gapcheck.model import CLUSTER
 from gapcheck.remediations.journal import FileState
-from gapcheck.remediations.machines.base import Looked
+from gapcheck.remediations.machines.base import Looked, WithoutEngine
 
 
-class WithoutFiles:
+class WithoutFiles(WithoutEngine):
     """Every operation on a file, a unit or a container, refused or done for nothing."""
 
     def look(self, path: str, *, follow: bool = True, read: bool = True) -> Looked:

@@ -44,6 +44,10 @@ _KINDS: Mapping[str, tuple[str, str]] = {
     "RestartUnit": ("", "restarted again"),
     "SetContainer": ("the container's restart policy", "former policy"),
     "RestartContainer": ("", "restarted again"),
+    "RecreateContainer": (
+        "the container, made anew with its data",
+        "the former container is put back",
+    ),
     "PatchObject": ("objects of the cluster", "former data"),
     "UpgradeRelease": ("what the chart renders", "helm rollback"),
 }
@@ -90,6 +94,8 @@ def _restarts(reach: Reach, scope: Scope, risk: Risk) -> str:
     names = {each.__name__ for each in reach.kinds}
     if scope is Scope.REGISTRY and names & {"RestartUnit", "RestartContainer"}:
         return "the registry, for seconds"
+    if "RecreateContainer" in names:
+        return "the registry, for seconds or for as long as its data is copied"
     if "RestartUnit" in names:
         return "the container runtime; pods keep running"
     if "UpgradeRelease" in names:

@@ -22,7 +22,13 @@ from gapcheck.errors import PlanFileError
 from gapcheck.model import Cause, CheckId, Risk, SubjectId
 from gapcheck.remediations.based_on import Base, bases_of
 from gapcheck.remediations.draining import Drain
-from gapcheck.remediations.plan import Plan, RestartContainer, RestartUnit, UpgradeRelease
+from gapcheck.remediations.plan import (
+    Plan,
+    RecreateContainer,
+    RestartContainer,
+    RestartUnit,
+    UpgradeRelease,
+)
 
 if TYPE_CHECKING:
     from gapcheck.suite import Prepared
@@ -177,6 +183,8 @@ def _restarts(plan: Plan) -> Iterator[str]:
             yield f"{change.target} {change.unit}"
         elif isinstance(change, RestartContainer):
             yield f"{change.target} container {change.name}"
+        elif isinstance(change, RecreateContainer):
+            yield f"{change.target} container {change.name}, made anew"
         elif isinstance(change, UpgradeRelease):
             yield f"{change.target} pods of release {_name(change)}"
         elif getattr(change, "rolls_out", False):

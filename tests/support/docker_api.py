@@ -20,6 +20,7 @@ CONTAINER = {
     "State": {"Status": "running", "Running": True},
     "Config": {
         "Image": "registry:2",
+        "Labels": {"com.docker.compose.project": "site"},
         "Env": [
             "PATH=/bin",
             "REGISTRY_HTTP_SECRET=hunter2",
