@@ -156,7 +156,7 @@ def _plan_verdict(
         why = "its remedy has nothing to change here"
         if changes:
             facts = evaluation.facts
-            why = _refused(changes, wanted) or _dangling(changes, facts)
+            why = _refused(changes, wanted, remedy) or _dangling(changes, facts)
             why = why or undrainable(changes, wanted.drain, wanted.max_risk, facts)
         if why:
             left.append(Unplanned(cause=verdict.cause, why=why))
@@ -177,12 +177,13 @@ def _is_repeated(change: AnyChange, wanted: Wanted, new: Collection[SubjectId]) 
     return not (loads and change.target in new)
 
 
-def _refused(changes: Sequence[Change], wanted: Wanted) -> str:
+def _refused(changes: Sequence[Change], wanted: Wanted, remedy: Remedy) -> str:
     """Why a finding is not repaired, '' where it is: all of its changes are made, or none.
 
     A file without the restart that loads it would be half a repair.
     """
-    costliest = max((change.risk for change in changes), key=lambda risk: risk.rank)
+    risks = [remedy.risk] if remedy.withdraws else [change.risk for change in changes]
+    costliest = max(risks, key=lambda risk: risk.rank)
     why = ""
     if costliest.rank > wanted.max_risk.rank:
         why = f"needs --max-risk {costliest.value}"

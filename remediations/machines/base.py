@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -41,6 +43,18 @@ class Holder:
 
     def __str__(self) -> str:
         return f"run {self.run} (process {self.pid} on {self.host}, since {self.since})"
+
+    def has_ended(self) -> bool:
+        """Whether it is known to have ended: its process was of this machine, and is gone."""
+        if self.host != socket.gethostname():
+            return False
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

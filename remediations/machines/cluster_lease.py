@@ -24,7 +24,11 @@ class Lease:
         self._holder = ""
 
     def take(self, holder: Holder) -> str:
-        """Hold it; see `Machine.lock`. One not renewed for 15 min is dead."""
+        """Hold it; see `Machine.lock`.
+
+        A run is dead where its process on this machine is gone, or where it has not renewed
+        the Lease for 15 minutes.
+        """
         mine = msgspec.json.encode(holder).decode()
         found = self._api.get(self._path())
         if found is None:
@@ -35,10 +39,7 @@ class Lease:
         seen = str(spec.get("holderIdentity") or "")
         word = ""
         if seen and not _same_run(seen, holder):
-            idle_s = _seconds_since(str(spec.get("renewTime") or ""))
-            if idle_s < STALE_S:
-                raise LockHeld(CLUSTER, f"{_who(seen)} is repairing it")
-            word = f"lock taken over from {_who(seen)}, which has not renewed it for {idle_s:.0f} s"
+            word = f"lock taken over from {_who(seen)}, {_why_over(seen, spec)}"
         lease = self._body(mine)
         lease["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"]
         self._api.write("PUT", self._path(), lease)
@@ -80,6 +81,17 @@ class Lease:
                 "renewTime": now,
             },
         }
+
+
+def _why_over(seen: str, spec: Json) -> str:
+    """Why the holder is dead; raises LockHeld where it may be alive."""
+    other = _decoded(seen)
+    if other is not None and other.has_ended():
+        return "which has ended"
+    idle_s = _seconds_since(str(spec.get("renewTime") or ""))
+    if idle_s < STALE_S:
+        raise LockHeld(CLUSTER, f"{_who(seen)} is repairing it")
+    return f"which has not renewed it for {idle_s:.0f} s"
 
 
 def _same_run(seen: str, holder: Holder) -> bool:

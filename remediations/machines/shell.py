@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import os
 import shlex
-import socket
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
@@ -65,7 +64,7 @@ class ShellMachine(WithoutObjects):
         word = ""
         if seen != mine and msgspec.json.decode(seen, type=Holder).run != holder.run:
             other = msgspec.json.decode(seen, type=Holder)
-            if not _is_dead(other, idle_s):
+            if idle_s <= STALE_S and not other.has_ended():
                 raise LockHeld(str(self.target), f"{other} is repairing it")
             seen, _ = self._lock("force", mine, seen)
             if seen != mine:
@@ -286,17 +285,3 @@ def _line(state: FileState) -> str:
 
 def _text(encoded: str) -> str:
     return base64.b64decode(encoded).decode("utf-8", "surrogateescape")
-
-
-def _is_dead(other: Holder, idle_s: int) -> bool:
-    if idle_s > STALE_S:
-        return True
-    if other.host != socket.gethostname():
-        return False
-    try:
-        os.kill(other.pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False

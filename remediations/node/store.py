@@ -21,7 +21,7 @@ from gapcheck.remediations.runtime.settle import settle, site_ca
 from gapcheck.view import NodeView
 
 
-@remedy("NODE-TRUST-004", risk=Risk.OUTAGE)
+@remedy("NODE-TRUST-004", risk=Risk.OUTAGE, withdraws=True)
 def plan_removal_of_stale(finding: Finding, view: NodeView) -> Iterator[Change]:
     """Remove the old CA, once the new one has been here for policy.ca_overlap_days.
 

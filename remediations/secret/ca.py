@@ -97,7 +97,7 @@ def plan_ca_to_come(finding: Finding, view: ReleaseView) -> Iterator[EditYaml | 
     yield from _put_ca(finding, view)
 
 
-@remedy("SECRET-CA-005", risk=Risk.OUTAGE)
+@remedy("SECRET-CA-005", risk=Risk.OUTAGE, withdraws=True)
 def plan_without_former_ca(finding: Finding, view: ReleaseView) -> Iterator[EditYaml | PatchObject]:
     """Leave the CAs of the site's CA file alone in the secret, and start its pods anew.
 

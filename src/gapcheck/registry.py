@@ -70,6 +70,7 @@ class Remedy:
     """The planner that repairs what one check found; `risk` is the most it may cost.
 
     `after_roots`: it is of use only where nothing else explains what was found.
+    `withdraws`: it takes trust away from clients, and costs `risk` whatever its changes cost.
     """
 
     repairs: CheckId
@@ -77,6 +78,7 @@ class Remedy:
     doc: str
     plan: Planner
     after_roots: bool = False
+    withdraws: bool = False
 
 
 @dataclass(slots=True)
@@ -127,14 +129,21 @@ def check(
     return register
 
 
-def remedy(check_id: str, *, risk: Risk, after_roots: bool = False) -> Callable[[P], P]:
+def remedy(
+    check_id: str, *, risk: Risk, after_roots: bool = False, withdraws: bool = False
+) -> Callable[[P], P]:
     """Register the planner that repairs what check `check_id` finds."""
 
     def register(planner: P) -> P:
         known = CheckId(check_id)
         doc = inspect.cleandoc(planner.__doc__ or "")
         _pool.remedies[known] = Remedy(
-            repairs=known, risk=risk, doc=doc, plan=planner, after_roots=after_roots
+            repairs=known,
+            risk=risk,
+            doc=doc,
+            plan=planner,
+            after_roots=after_roots,
+            withdraws=withdraws,
         )
         return planner
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import os
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -343,6 +346,21 @@ def test_a_lease_that_nothing_renewed_is_taken_over(here: ClusterPlaces) -> None
     here.api.objects[LEASE]["spec"]["renewTime"] = "2020-01-01T00:00:00.000000Z"
 
     assert "taken over from run gone" in machine(here).lock(holder("run-2"))
+
+
+def test_a_lease_of_a_process_that_has_ended_here_is_taken_over_at_once(
+    here: ClusterPlaces,
+) -> None:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    machine(here).lock(Holder(run="dead", pid=child.pid, host=socket.gethostname(), since="x"))
+    assert "which has ended" in machine(here).lock(holder("run-2"))
+
+
+def test_a_lease_of_another_machine_is_left_while_it_is_renewed(here: ClusterPlaces) -> None:
+    machine(here).lock(Holder(run="far", pid=1, host="elsewhere", since="x"))
+    with pytest.raises(RepairRefused, match="run far"):
+        machine(here).lock(holder("run-2"))
 
 
 def test_an_object_of_another_kind_is_refused(here: ClusterPlaces) -> None:

@@ -13,7 +13,7 @@ from support.repair import applied, planned
 from gapcheck.engine import Evaluation
 from gapcheck.fixtures.fact_set import FactSet
 from gapcheck.fixtures.facts import Absent
-from gapcheck.model import Status, SubjectId
+from gapcheck.model import Risk, Status, SubjectId
 from gapcheck.registry import catalogue
 from gapcheck.remediations.plan import RefreshTrustStore, RestartUnit, WriteFile
 from gapcheck.remediations.planner import Wanted, build_plan
@@ -96,3 +96,16 @@ def test_a_warning_is_repaired_where_it_is_selected_and_not_otherwise() -> None:
     assert CHECK not in causes(build_plan(evaluation))
     chosen = build_plan(evaluation, wanted=Wanted(select=("NODE-TRUST-008", "SECRET-CA-004")))
     assert causes(chosen) == {CHECK, "SECRET-CA-004"}
+
+
+def test_a_former_ca_is_taken_away_with_max_risk_outage_alone() -> None:
+    """Its changes are files, but clients lose what they may still trust."""
+    facts = put(healthy()[1], "node/debian", f"{FOLDER}/ca.crt", ca().pem + NEW.pem)
+    evaluation = Evaluation(site(policy={"ca_overlap_days": 0}), facts, catalogue(), now=NOW)
+    select = ("NODE-TRUST-004",)
+    for risk in (Risk.SAFE, Risk.RESTART):
+        plan = build_plan(evaluation, wanted=Wanted(select=select, max_risk=risk))
+        assert plan.changes == ()
+        assert [each.why for each in plan.unplanned] == ["needs --max-risk outage"]
+    plan = build_plan(evaluation, wanted=Wanted(select=select, max_risk=Risk.OUTAGE))
+    assert [type(each.change) for each in plan.changes] == [WriteFile]
