@@ -6,7 +6,7 @@ product's own pods after their next start. `roots` are the verdicts that no othe
 `kind` is the registry that the lab was started with, `on` names the machines that are made anew
 afterwards. `explained` faults change nothing. `by_helm`: gapcheck leaves the last step,
 `helm upgrade`, to a person, and says with which files. `final` is the object and the key that a
-repair removes for good: undo does not put a leak back.
+repair removes for good: undo does not put a leak back. `options` are what the repair is given.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from lab.images import VERSION
 from lab.network import ADDRESSES
 from lab.pki import yesterday
 from lab.product import COREFILE, NAMESPACE, SECRET
-from lab.registries import HOST
+from lab.registries import HOST, RUN
 
 _UNKNOWN = "x509: certificate signed by unknown authority"
 _HOSTS = COREFILE[COREFILE.index("    hosts") : COREFILE.index("    cache")]
@@ -45,6 +45,7 @@ class ClusterFault:
     by_helm: bool = False
     on: tuple[str, ...] = ()
     final: tuple[str, str] | None = None
+    options: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -278,10 +279,19 @@ def _machines() -> Iterator[ClusterFault]:
     )  # fmt: skip
 
 
+_MISSPELT = "docker rm -f registry > /dev/null\n" + RUN.replace("CERTIFICATE=", "CERTIFICAT=")
+
+
 def _containers() -> Iterator[ClusterFault]:
     yield ClusterFault(
         id="R02", kind="docker", roots=_root("REG-RUN-001", "registry"),
         inject=_on("registry", "docker update --restart=no registry"),
+    )  # fmt: skip
+    plain = "http: server gave HTTP response to HTTPS client"
+    yield ClusterFault(
+        id="R04", kind="docker", roots=_root("REG-HTTP-001", "registry"),
+        inject=_on("registry", _MISSPELT), options=("--max-risk", "outage"), on=("registry",),
+        breaks={"n1": plain, "n2": plain, "coderd": plain},
     )  # fmt: skip
 
 

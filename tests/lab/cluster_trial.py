@@ -114,7 +114,7 @@ def _play(cluster: Cluster, fault: ClusterFault) -> None:
     told = trial.gapcheck(cluster, "check")
     assert told.roots == set(fault.roots), told.text
 
-    fixed = trial.gapcheck(cluster, "fix")
+    fixed = trial.gapcheck(cluster, "fix", *fault.options)
     if fault.explained:
         assert (fixed.code, fixed.changes) == (1, 0), fixed.text
         assert (objects(cluster), files(cluster)) == faulty
@@ -128,7 +128,7 @@ def _play(cluster: Cluster, fault: ClusterFault) -> None:
         assert fixed.code == 0, fixed.text
     left = broken(cluster)
     assert left == {}, f"{left}\n{fixed.text}"
-    again = trial.gapcheck(cluster, "fix")
+    again = trial.gapcheck(cluster, "fix", *fault.options)
     assert (again.code, again.changes) == (0, 0), again.text
     if fault.by_helm and not fixed.changes:
         return

@@ -48,7 +48,7 @@ tar -C "$root" -c . | docker import -c 'ENTRYPOINT ["/bin/registry"]' \
 rm -r "$root"
 """
 # The guide's own command, with what it leaves out: a name, and a policy to start again.
-_RUN = """docker run -d --name registry --restart=always -p 443:5000 \\
+RUN = """docker run -d --name registry --restart=always -p 443:5000 \\
     -e REGISTRY_HTTP_TLS_CERTIFICATE=/certs/registry.crt \\
     -e REGISTRY_HTTP_TLS_KEY=/certs/registry.key \\
     -v /certs:/certs \\
@@ -112,7 +112,7 @@ class Registry:
         """Start it on its booted machine and wait until it listens."""
         if self.kind == "docker":
             until("dockerd", lambda: self._says("docker info"), 60)
-            self.machine.run(_IMPORT + _RUN)
+            self.machine.run(_IMPORT + RUN)
         self.wait()
 
     def serve(self, *chain: Pair) -> None:

@@ -6,7 +6,9 @@ In the end the guide itself, on fresh nodes: one file, because two clusters have
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -133,6 +135,55 @@ def test_exported_values_repair_the_release(cluster: Cluster, fault: ClusterFaul
     carried.by_helm(cluster, exported)
     product.wait_ready(cluster.control)
     is_well(cluster)
+
+
+def revision(cluster: Cluster) -> int:
+    said = product.helm(cluster.control, cluster.site_file.parent, "list", "-o", "json")
+    return int(json.loads(said)[0]["revision"])
+
+
+def test_release_is_upgraded_by_helm_and_rolled_back(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (fault,) = rows("H02")
+    cluster.heal()
+    site = json.loads(cluster.site_file.read_text())
+    site["release"]["chart"] = "chart"
+    cluster.site_file.write_text(json.dumps(site))
+    shutil.copytree(product.CHART, cluster.site_file.with_name("chart"))
+    monkeypatch.setenv("PATH", f"{programs.go_programs('helm')}:{os.environ['PATH']}")
+    fault.inject(cluster)
+    assert set(cluster_trial.broken(cluster)) == set(fault.breaks)
+    before = revision(cluster)
+
+    kept = trial.gapcheck(cluster, "fix")
+    assert (kept.code, kept.changes) == (1, 0), kept.text
+    assert "--max-risk outage" in kept.text
+    fixed = trial.gapcheck(cluster, "fix", "--max-risk", "outage")
+    assert fixed.code == 0, fixed.text
+    assert revision(cluster) == before + 1
+    is_well(cluster)
+    again = trial.gapcheck(cluster, "fix", "--max-risk", "outage")
+    assert (again.code, again.changes) == (0, 0), again.text
+
+    trial.undo_last(cluster)
+    assert revision(cluster) == before + 2  # a rollback is a revision of its own
+    assert set(cluster_trial.broken(cluster)) == set(fault.breaks)
+
+
+def test_node_is_drained_around_the_restart_of_its_runtime(cluster: Cluster) -> None:
+    cluster.heal()
+    try:
+        guide.unprepared(cluster.nodes["n1"])
+        drained = trial.gapcheck(cluster, "fix", "--drain", "--max-risk", "outage")
+        assert drained.code == 0, drained.text
+        assert re.search(r"n1 cordoned; \d+ pods? evicted", drained.text), drained.text
+        said = cluster.control.kubectl("get", "node", "n1", "-o", "json")
+        assert not json.loads(said)["spec"].get("unschedulable"), said
+        product.wait_ready(cluster.control)
+        is_well(cluster)
+    finally:
+        cluster.reset("n1")
 
 
 def test_ca_is_changed_while_every_node_pulls(cluster: Cluster) -> None:
