@@ -21,7 +21,7 @@ from support.command import gapcheck
 from support.killed import killed_at
 from support.places import Places, holder, places, sha
 
-from gapcheck.fixtures.facts import FactSet
+from gapcheck.fixtures.fact_set import FactSet
 from gapcheck.fixtures.kube_objects import CORDONED_BY
 from gapcheck.fixtures.probes.cluster import probe_cluster
 from gapcheck.model import CLUSTER, SubjectId

@@ -15,7 +15,8 @@ from support.nodes import CONFIG, guide
 
 from gapcheck.engine import Evaluation
 from gapcheck.fixtures.bundle import write_bundle
-from gapcheck.fixtures.facts import FactSet, Present, Unreadable
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Present, Unreadable
 from gapcheck.model import CLUSTER, REGISTRY, Risk, SubjectId
 from gapcheck.registry import catalogue
 from gapcheck.remediations.draining import Drain, left_cordoned, place_of, with_drains

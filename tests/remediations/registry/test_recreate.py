@@ -9,7 +9,8 @@ from support.certs import NOW
 
 from gapcheck.engine import Evaluation
 from gapcheck.errors import CannotPlan
-from gapcheck.fixtures.facts import Absent, FactSet, HttpFact, MountFact, Present, Unreadable
+from gapcheck.fixtures.fact_set import FactSet
+from gapcheck.fixtures.facts import Absent, HttpFact, MountFact, Present, Unreadable
 from gapcheck.model import REGISTRY, Cause, CheckId, Risk
 from gapcheck.registry import catalogue
 from gapcheck.remediations.diff import container_diff
