@@ -39,6 +39,9 @@ def ssh_site(folder: Path, nodes: int) -> Iterator[SmallSite]:
             config.write_text(f"{server.config.read_text()}  SetEnv GAPCHECK_NODE={name}\n")
             specs[name] = server.hostspec.replace(str(server.config), str(config))
         site = small_site(folder / "site", nodes=nodes, targets=specs)
+        written = site.folder / "site.yaml"
+        patient = written.read_text().replace("probe_timeout_s: 4", "probe_timeout_s: 60")
+        written.write_text(patient)  # a session that begins on a busy machine
         session.write_text(_SESSION.format(folder=site.folder))
         session.chmod(0o755)
         for name in names:
