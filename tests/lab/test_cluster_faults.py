@@ -220,7 +220,7 @@ def delivery(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path
     return out
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="class")
 def in_cluster(cluster: Cluster, delivery: Path) -> Iterator[InCluster]:
     cluster.heal()
     made = InCluster(cluster)
@@ -232,48 +232,50 @@ def in_cluster(cluster: Cluster, delivery: Path) -> Iterator[InCluster]:
         made.remove()
 
 
-def test_cronjob_begins_green_then_finds_a_drift_and_names_its_cause(
-    cluster: Cluster, in_cluster: InCluster
-) -> None:
-    first = in_cluster.run("one")
-    assert first.code == 0, first.log
-    assert "nothing to compare with" in first.log
-    assert in_cluster.run("two").code == 0
+class TestCronJob:
+    """It goes with its class: another cluster takes the place of this one later."""
 
-    wrong = product.COREFILE.replace(ADDRESSES["registry"], "10.9.9.9")
-    product.write_corefile(cluster.control, wrong)
-    product.wait_ready(cluster.control)
-    found = in_cluster.run("three")
-    assert found.code == 1, found.log
-    assert re.search(r"DNS-POD-001 critical +dns: pass -> fail", found.log), found.log
-    assert "10.97.0.10 -> 10.9.9.9" in found.log
-    assert "coredns kube-system/coredns/Corefile content sha256" in found.changed_facts()
+    def test_begins_green_then_finds_a_drift_and_names_its_cause(
+        self, cluster: Cluster, in_cluster: InCluster
+    ) -> None:
+        first = in_cluster.run("one")
+        assert first.code == 0, first.log
+        assert "nothing to compare with" in first.log
+        assert in_cluster.run("two").code == 0
 
-    product.heal_dns(cluster.control)
-    product.wait_ready(cluster.control)
-    healed = in_cluster.run("four")
-    assert healed.code == 8, healed.log
-    assert re.search(r"DNS-POD-001 critical +dns: fail -> pass", healed.log), healed.log
-    assert in_cluster.run("five").code == 0
+        wrong = product.COREFILE.replace(ADDRESSES["registry"], "10.9.9.9")
+        product.write_corefile(cluster.control, wrong)
+        product.wait_ready(cluster.control)
+        found = in_cluster.run("three")
+        assert found.code == 1, found.log
+        assert re.search(r"DNS-POD-001 critical +dns: pass -> fail", found.log), found.log
+        assert "10.97.0.10 -> 10.9.9.9" in found.log
+        assert "coredns kube-system/coredns/Corefile content sha256" in found.changed_facts()
 
+        product.heal_dns(cluster.control)
+        product.wait_ready(cluster.control)
+        healed = in_cluster.run("four")
+        assert healed.code == 8, healed.log
+        assert re.search(r"DNS-POD-001 critical +dns: fail -> pass", healed.log), healed.log
+        assert in_cluster.run("five").code == 0
 
-def test_cronjob_leaves_its_drift_in_policy_reports(
-    cluster: Cluster, in_cluster: InCluster
-) -> None:
-    cluster.nodes["n1"].run("echo '# by hand' >> /etc/containerd/config.toml")
-    try:
-        ran = in_cluster.run("six")
-    finally:
-        cluster.reset("n1")
-    assert ran.code == 1, ran.log
-    words = ("get", "clusterpolicyreports,policyreports", "-A", "-o", "json")
-    items = json.loads(cluster.control.kubectl(*words))["items"]
-    results = [each for item in items for each in item["results"]]
-    assert len(results) == len(ran.report["verdicts"])
-    (drifted,) = [each for each in results if each["policy"] == "RUN-LOAD-001"
-                  and each["properties"].get("drift")]  # fmt: skip
-    assert drifted["properties"]["drift"] == "new: pass -> fail"
-    assert "file /etc/containerd/config.toml" in drifted["properties"]["cause"]
+    def test_leaves_its_drift_in_policy_reports(
+        self, cluster: Cluster, in_cluster: InCluster
+    ) -> None:
+        cluster.nodes["n1"].run("echo '# by hand' >> /etc/containerd/config.toml")
+        try:
+            ran = in_cluster.run("six")
+        finally:
+            cluster.reset("n1")
+        assert ran.code == 1, ran.log
+        words = ("get", "clusterpolicyreports,policyreports", "-A", "-o", "json")
+        items = json.loads(cluster.control.kubectl(*words))["items"]
+        results = [each for item in items for each in item["results"]]
+        assert len(results) == len(ran.report["verdicts"])
+        (drifted,) = [each for each in results if each["policy"] == "RUN-LOAD-001"
+                      and each["properties"].get("drift")]  # fmt: skip
+        assert drifted["properties"]["drift"] == "new: pass -> fail"
+        assert "file /etc/containerd/config.toml" in drifted["properties"]["cause"]
 
 
 def test_timer_of_a_bastion_finds_a_drift_and_starts_the_hook(
