@@ -134,10 +134,7 @@ def ca_secret_holds_the_right_ca(view: ReleaseView) -> Judgement:
     """The CA in the secret is, by fingerprint, the one that verifies the live registry."""
     wanted = wanted_secret(view)
     ca = registry_ca(view)
-    for secret in ca_secrets(view):
-        key = key_of(secret, wanted.key)
-        if key is None:  # of several secrets of this name in a folder; SECRET-CA-002 says it
-            continue
+    for secret, key in _mounted_keys(view):
         held = pki.certificates(certificate_blocks(view, key))
         for cert in held:
             yield Evidence("in the secret", cert.named, f"{secret.locus} {key.name}")
@@ -167,10 +164,7 @@ def ca_secret_holds_the_ca_to_come(view: ReleaseView) -> Judgement:
         raise NotApplicable("the site file names no registry.ca_file")
     if not ca.to_come:
         raise NotApplicable(f"{ca.path} gives no CA beside the one in use")
-    for secret in ca_secrets(view):
-        key = key_of(secret, wanted.key)
-        if key is None:  # of several secrets of this name in a folder; SECRET-CA-002 says it
-            continue
+    for secret, key in _mounted_keys(view):
         held = loaded_by_go(view, key)
         lacking = [each.named for each in ca.to_come if each.fingerprint not in held]
         if lacking:
@@ -201,10 +195,7 @@ def ca_secret_holds_no_former_ca(view: ReleaseView) -> Judgement:
     ca = registry_ca(view)
     if ca is None:
         raise NotApplicable("the site file names no registry.ca_file")
-    for secret in ca_secrets(view):
-        key = key_of(secret, wanted.key)
-        if key is None:  # of several secrets of this name in a folder; SECRET-CA-002 says it
-            continue
+    for secret, key in _mounted_keys(view):
         held = pki.certificates(certificate_blocks(view, key))
         former = [each.named for each in held if each.der not in ca.certificates]
         if len(held) > FEW:
@@ -219,6 +210,17 @@ def ca_secret_holds_no_former_ca(view: ReleaseView) -> Judgement:
             )
         else:
             yield Evidence("holds no other CA", secret.locus)
+
+
+def _mounted_keys(view: ReleaseView) -> Iterator[tuple[SecretFact, SecretKey]]:
+    """Each CA secret with the key that pods mount.
+
+    One without it, of several of this name in a folder, is told by SECRET-CA-002.
+    """
+    for secret in ca_secrets(view):
+        key = key_of(secret, wanted_secret(view).key)
+        if key is not None:
+            yield secret, key
 
 
 def _is_right(view: ReleaseView, key: SecretKey, ca: RegistryCa | None) -> bool:
