@@ -28,6 +28,7 @@ from gapcheck.remediations.machines.opening import open_machines
 from gapcheck.remediations.plan import Plan
 from gapcheck.remediations.planner import Wanted, build_plan
 from gapcheck.remediations.rolling import Part, parts
+from gapcheck.remediations.runs import Runs
 from gapcheck.suite import FixOptions, Given, Prepared, clock
 from gapcheck.undoing import holder_of, own_state, take_back
 
@@ -173,7 +174,7 @@ class _Run:
                 done = applier.part(part.changes)
                 results.update((each.id, each) for each in done)
                 rest = todo[number + 1 :]
-                why = self._went_wrong(part, done, before) if rest else ""
+                why = self._went_wrong(part, done, before)
                 if why:
                     if part.nodes:
                         taken = applier.take_back(part.nodes, why)
@@ -200,6 +201,9 @@ class _Run:
 
     def _left(self, part: Part, rest: Sequence[Part], why: str) -> dict[str, ChangeResult]:
         """The results of what is not begun, and a note that names the nodes."""
+        if not rest:
+            self.prepared.notes = (*self.prepared.notes, why)
+            return {}
         nodes = list(dict.fromkeys(n for each in rest for n in each.nodes if n not in part.nodes))
         left = f"not begun: {', '.join(nodes)}" if nodes else "what comes after it was not begun"
         self.prepared.notes = (*self.prepared.notes, f"{why}; {left}")
@@ -253,6 +257,8 @@ class _Run:
         if worse <= 0 or self.journal is None:
             return
         prepared.repair = Exit.REPAIR
+        if not Runs(self.state).standing(prepared.run_id):
+            return  # every change of it was rolled back already, which is said
         results = take_back(
             prepared.run_id,
             self.state,
