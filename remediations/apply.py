@@ -229,7 +229,7 @@ class Applier:
             state = "failed" if planned.change.target == self._refusing else "skipped"
             return self._result(planned, state, why)
         try:
-            operations = self._workshop.operations(planned.id, planned.change)
+            operations = self._workshop.operations(planned)
             words = [self._run(planned, each) for each in operations]
         except _EXPECTED as failed:
             return self._failed(planned, failed)

@@ -26,6 +26,7 @@ from gapcheck.remediations.plan import (
     Literal,
     Output,
     PatchObject,
+    PlannedChange,
     RecreateContainer,
     RefreshTrustStore,
     RemoveFile,
@@ -38,7 +39,7 @@ from gapcheck.remediations.plan import (
     UpgradeRelease,
     WriteFile,
 )
-from gapcheck.remediations.recovery import CORDON, REFRESH, UNCORDON
+from gapcheck.remediations.recovery import CORDON, REFRESH, UNCORDON, WAS_DOWN
 
 Act = Callable[[], str | dict[str, str]]
 STAGED = ".gapcheck-new"
@@ -100,12 +101,13 @@ class Workshop:
         default_factory=dict
     )
 
-    def operations(self, change_id: str, change: AnyChange) -> tuple[Operation, ...]:
-        """What `change` does now; () where everything is as it asks already.
+    def operations(self, planned: PlannedChange) -> tuple[Operation, ...]:
+        """What a change does now; () where everything is as it asks already.
 
         Raises RepairRefused where a target is not as it was measured, EditRefused where an
         edit does not apply.
         """
+        change_id, change = planned.id, planned.change
         machine = self.machines(change.target)
         if machine.read_only:
             raise RepairRefused(str(change.target), machine.read_only)
@@ -121,7 +123,7 @@ class Workshop:
             case RecreateContainer():
                 return self._recreate(change_id, change, machine)
             case _:
-                return (self._effect(change_id, change, machine),)
+                return (self._effect(planned, machine),)
 
     def _mode(self, change_id: str, change: SetMode, machine: Machine) -> tuple[Operation, ...]:
         state = machine.look(change.path, read=False).state
@@ -265,7 +267,8 @@ class Workshop:
             ),
         )
 
-    def _effect(self, change_id: str, change: AnyChange, machine: Machine) -> Operation:
+    def _effect(self, planned: PlannedChange, machine: Machine) -> Operation:
+        change = planned.change
         trees: tuple[str, ...] = ()
         final = False
         effect: dict[str, str] = {}
@@ -278,7 +281,7 @@ class Workshop:
                     trees = TRUST_TREES.get(family, ())
                 act = lambda: machine.refresh_trust_store(family, fresh=fresh)  # noqa: E731 - one of five
             case RestartUnit(unit=unit):
-                effect = {"unit": unit}
+                effect = {"unit": unit, **({WAS_DOWN: "yes"} if planned.was_down else {})}
                 act = lambda: machine.restart_unit(unit, timeout_s=self.wait_s)  # noqa: E731 - one of five
             case SetContainer(name=name, restart_policy=policy):
                 effect = {"container": name, "policy": change.before_restart_policy}
@@ -307,7 +310,7 @@ class Workshop:
             case _:
                 effect, act = self._of_node(change, machine)
         return Operation(
-            id=change_id,
+            id=planned.id,
             kind=type(change).__name__,
             machine=machine,
             trees=trees,

@@ -358,7 +358,10 @@ AnyChange = (
 
 
 class PlannedChange(msgspec.Struct, frozen=True, kw_only=True):
-    """A change with its place in the order, the verdicts it repairs, and its diff as shown."""
+    """A change with its place in the order, the verdicts it repairs, and its diff as shown.
+
+    `was_down`: the unit that it restarts was measured, and did not run.
+    """
 
     id: str
     change: AnyChange
@@ -366,6 +369,7 @@ class PlannedChange(msgspec.Struct, frozen=True, kw_only=True):
     causes: tuple[Cause, ...]
     diff: str = ""
     note: str = ""
+    was_down: bool = False
 
 
 class Unplanned(msgspec.Struct, frozen=True, kw_only=True):

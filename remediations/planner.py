@@ -333,7 +333,21 @@ def _planned(draft: Draft, facts: FactSet) -> PlannedChange:
         causes=draft.causes,
         diff=diff,
         note=_note(change, facts),
+        was_down=_was_down(change, facts),
     )
+
+
+def _was_down(change: AnyChange, facts: FactSet) -> bool:
+    """Whether a restart is of a unit that was seen not to run.
+
+    Asking when it is restarted would be too late: systemd may have started it anew by then, by
+    itself, with the file that was written just before.
+    """
+    node = facts.by_subject.get(change.target)
+    if not isinstance(change, RestartUnit) or not isinstance(node, NodeFacts):
+        return False
+    unit = node.units.get(change.unit)
+    return isinstance(unit, Present) and unit.value.active_state not in ("active", "reloading")
 
 
 def _note(change: AnyChange, facts: FactSet) -> str:

@@ -6,12 +6,14 @@ stands there now must be what the last left.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
+from gapcheck.errors import RepairFailed
 from gapcheck.model import SubjectId
 from gapcheck.remediations.journal import Entry, FileState, read_journal
 from gapcheck.remediations.machines.base import Machine
@@ -19,6 +21,8 @@ from gapcheck.remediations.machines.base import Machine
 RESTARTS = ("unit", "restart")
 REFRESH = "refresh"
 CORDON, UNCORDON = "cordon", "uncordon"
+WAS_DOWN = "was_down"
+_SEEN_DOWN = "was not active before"  # restart_unit says so of a unit that nothing measured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,14 +176,37 @@ def remove_folders(entries: Iterable[Entry], machine: Machine) -> list[str]:
 def restore_effects(entries: Iterable[Entry], *, machine: Machine, wait_s: float) -> list[str]:
     """Set back policies, objects and stores, then restart each unit and container once."""
     words: list[str] = []
-    restarts: dict[tuple[str, str], None] = {}
-    for entry in reversed(list(entries)):
+    entries = list(entries)
+    for entry in reversed(entries):
         words += _settings(entry, machine, wait_s)
-        restarts |= {(kind, entry.effect[kind]): None for kind in RESTARTS if kind in entry.effect}
-    for kind, name in restarts:
-        restarted = machine.restart_unit if kind == "unit" else machine.restart_container
-        words.append(restarted(name, timeout_s=wait_s))
+    words += (act() for _, act in restarts(entries, machine, wait_s))
     return [word for word in words if word]
+
+
+def restarts(
+    entries: Sequence[Entry], machine: Machine, wait_s: float
+) -> Iterator[tuple[dict[str, str], Callable[[], str]]]:
+    """Each unit and container that `entries` restarted: what it is, and what restarts it once.
+
+    For one that did not run before the first of them, it is no failure that it does not again.
+    """
+    first: dict[tuple[str, str], bool] = {}
+    for entry in reversed(entries):
+        for kind in RESTARTS:
+            if kind in entry.effect:
+                was_down = WAS_DOWN in entry.effect or _SEEN_DOWN in entry.detail
+                first[kind, entry.effect[kind]] = was_down
+    for (kind, name), was_down in first.items():
+        restart = machine.restart_unit if kind == "unit" else machine.restart_container
+        act = partial(restart, name, timeout_s=wait_s)
+        yield {kind: name}, partial(_as_before, act, name) if was_down else act
+
+
+def _as_before(restart: Callable[[], str], name: str) -> str:
+    try:
+        return restart()
+    except RepairFailed as down:
+        return f"{name} does not run, as before ({down.why})"
 
 
 def _settings(entry: Entry, machine: Machine, wait_s: float) -> Iterator[str]:

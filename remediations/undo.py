@@ -24,11 +24,11 @@ from gapcheck.remediations.operation import Operation, Write
 from gapcheck.remediations.recovery import (
     CORDON,
     REFRESH,
-    RESTARTS,
     UNCORDON,
     PathChange,
     path_changes,
     remove_folders,
+    restarts,
 )
 from gapcheck.remediations.rolling import Pace, in_batches
 from gapcheck.remediations.runs import Runs
@@ -37,7 +37,6 @@ from gapcheck.state import State
 
 log = logging.getLogger(__name__)
 
-WAS_DOWN = "was not active before"
 GONE = "what was removed for good is not put back"
 _TREE_FILE = "files that the trust tool generates"
 
@@ -370,18 +369,10 @@ class _Undo:
 
 def _effects(entries: Sequence[Entry], machine: Machine, wait_s: float) -> Iterator[Operation]:
     """What is put back beside files: settings and objects, then each restart once."""
-    restarts: dict[tuple[str, str], str] = {}
     for entry in reversed(entries):
-        effect = entry.effect
         yield from _settings(entry, machine, wait_s)
-        for kind in RESTARTS:
-            if kind in effect:
-                restarts[kind, effect[kind]] = entry.detail  # in the end, that of the first
-    for (kind, name), detail in restarts.items():
-        restart = machine.restart_unit if kind == "unit" else machine.restart_container
-        restarted = partial(restart, name, timeout_s=wait_s)
-        act = partial(_as_before, restarted, name) if WAS_DOWN in detail else restarted
-        yield _operation(machine, {kind: name}, act)
+    for effect, act in restarts(entries, machine, wait_s):
+        yield _operation(machine, effect, act)
 
 
 def _settings(entry: Entry, machine: Machine, wait_s: float) -> Iterator[Operation]:
@@ -403,14 +394,6 @@ def _settings(entry: Entry, machine: Machine, wait_s: float) -> Iterator[Operati
     if REFRESH in effect:
         again = partial(machine.refresh_trust_store, effect[REFRESH], fresh=True)
         yield _operation(machine, effect, again)
-
-
-def _as_before(restart: Callable[[], str], name: str) -> str:
-    """Restart what did not run before the run either: that it does not now is no failure."""
-    try:
-        return restart()
-    except RepairFailed as down:
-        return f"{name} does not run, as before ({down.why})"
 
 
 def _operation(

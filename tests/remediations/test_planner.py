@@ -15,7 +15,7 @@ from support.healthy import file_fact, healthy, with_facts
 from gapcheck.engine import Evaluation
 from gapcheck.errors import CannotPlan
 from gapcheck.fixtures.fact_set import FactSet
-from gapcheck.fixtures.facts import Present
+from gapcheck.fixtures.facts import Present, UnitFact
 from gapcheck.fixtures.kube_facts import PodFact
 from gapcheck.model import (
     CLUSTER,
@@ -110,6 +110,19 @@ def write(path: str, content: bytes = b"x", **more: Any) -> WriteFile:
 
 
 RESTART = RestartUnit(target=NODE, unit="containerd.service")
+
+
+@pytest.mark.parametrize(
+    ("state", "down"),
+    [("active", False), ("reloading", False), ("activating", True), ("failed", True)],
+)
+def test_a_restart_knows_whether_its_unit_ran_when_it_was_measured(state: str, down: bool) -> None:
+    fake = Fake()
+    fake.failing("NODE-A-001", RESTART)
+    unit = UnitFact(name=RESTART.unit, load_state="loaded", active_state=state)
+    facts = with_facts(healthy()[1], "node/debian", units={RESTART.unit: Present(value=unit)})
+    (planned,) = fake.plan(facts).changes
+    assert planned.was_down is down
 
 
 def whys(plan: Plan) -> dict[str, str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from support import needs, sshd
-from support.places import NODE, holder, places, plan_of, sha, snapshot
+from support.places import NODE, Places, holder, places, plan_of, sha, snapshot
 
 from gapcheck.errors import RepairFailed, RepairRefused, TargetError
 from gapcheck.fixtures.targets import Target, open_target
@@ -31,6 +31,7 @@ from gapcheck.remediations.plan import (
     Output,
     Plan,
     RemoveFile,
+    RestartUnit,
     SetMode,
     SwitchCertificate,
     WriteFile,
@@ -428,6 +429,51 @@ def test_a_unit_that_does_not_come_up_is_a_failure(tmp_path: Path) -> None:
 
     with pytest.raises(RepairFailed, match="not active after 1 s"):
         there.restart_unit("here.service", timeout_s=1)
+
+
+def repair_of_a_daemon(home: Path, *, was_down: bool) -> tuple[Places, Plan]:
+    """A daemon that runs with `version = 3` alone, and that systemd starts again by itself."""
+    script = f"""runs() {{ grep -q 'version = 3' {home}/image/etc/containerd/config.toml; }}
+    case $1 in
+    is-active) runs && echo active || echo activating ;;
+    restart) runs ;;
+    esac"""
+    tool(home / "bin", "systemctl", script)
+    here = places(home, with_tools(home / "bin"))
+    edit = EditToml(
+        target=NODE,
+        path="/etc/containerd/config.toml",
+        before_sha256=sha(b"version = 2\n"),
+        edits=(KeyEdit(op="set", keys=("version",), value=3),),
+    )
+    plan = plan_of(edit, RestartUnit(target=NODE, unit="here.service"))
+    *first, restart = plan.changes
+    restart = msgspec.structs.replace(restart, was_down=was_down)
+    return here, msgspec.structs.replace(plan, changes=(*first, restart))
+
+
+def test_a_unit_that_was_down_is_so_again_after_an_undo(tmp_path: Path) -> None:
+    here, plan = repair_of_a_daemon(tmp_path, was_down=True)
+    assert {each.state for each in here.apply(plan)} == {"applied"}
+    assert {each.state for each in here.undo()} == {"undone"}
+
+
+def test_a_unit_that_ran_and_does_not_after_an_undo_is_a_failure(tmp_path: Path) -> None:
+    here, plan = repair_of_a_daemon(tmp_path, was_down=False)
+    assert {each.state for each in here.apply(plan)} == {"applied"}
+    (undone,) = here.undo()
+    assert undone.state == "failed"
+    assert "here.service did not restart: activating" in undone.detail
+
+
+def test_a_unit_that_was_down_is_so_again_after_a_rollback(tmp_path: Path) -> None:
+    here, plan = repair_of_a_daemon(tmp_path, was_down=True)
+    refused = WriteFile(target=NODE, path="/etc/hosts", before_sha256="0", content=Literal(b"x"))
+    last = msgspec.structs.replace(plan.changes[0], id="late", change=refused)
+    plan = msgspec.structs.replace(plan, changes=(*plan.changes, last))
+    *_, restart, late = here.apply(plan)
+    assert (restart.state, late.state) == ("undone", "failed")
+    assert "here.service does not run, as before" in late.detail
 
 
 def test_the_trust_store_is_rebuilt_by_the_distributions_own_tool(tmp_path: Path) -> None:
