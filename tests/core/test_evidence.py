@@ -130,7 +130,7 @@ def test_a_changed_byte_of_the_file_itself_is_refused_with_the_member_it_hit(
 ) -> None:
     """Whether the packing or the content shows it, a member is named, or that it has no start."""
     whole = (demo / "evidence.tar.gz").read_bytes()
-    names = [*members(demo / "evidence.tar.gz"), "its start", "its schema"]
+    names = [*members(demo / "evidence.tar.gz"), "its start", "its schema", "which no bundle holds"]
     path = tmp_path / "b.tar.gz"
     for place in range(40, len(whole) - 8, len(whole) // 60):
         changed = whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :]
