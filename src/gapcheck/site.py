@@ -358,7 +358,12 @@ class Policy(Part):
     ca_overlap_days: int = Field(7, ge=0, description="How long an old CA stays beside a new one.")
     probe_timeout_s: Seconds = Field(20.0, gt=0, description="Deadline of one probe, seconds.")
     deadline_s: Seconds | None = Field(None, gt=0, description="Deadline of a whole run, seconds.")
-    max_parallel: int = Field(64, ge=1, le=1024, description="Targets probed at a time.")
+    max_parallel: int = Field(
+        64,
+        ge=1,
+        le=1024,
+        description="Targets measured at a time, and nodes of a batch changed at a time.",
+    )
     max_risk: Risk = Field("restart", description="Costliest repair that a fix may do.")
     history_days: int = Field(
         400, ge=0, le=36_500, description="How long runs are remembered, days; 0 = not at all."
